@@ -1,0 +1,116 @@
+//! The relay's end of an engine: starting one or adopting the spare, talking to it, ending it.
+
+use crate::protocol::{FromEngine, ToEngine};
+use crate::session::{self, Layout};
+use crate::{procs, spare};
+use anyhow::{Context, Result};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// How long an engine may take to clean up after itself.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// What an engine says (`None`: it is gone), with the number of the engine.
+pub type Event = (u64, Option<FromEngine>);
+
+/// A running engine.
+pub struct Link {
+    pid: i32,
+    child: Option<Child>,
+    orders: UnboundedSender<ToEngine>,
+}
+
+impl Link {
+    /// Adopts the spare engine if there is one, or starts one. `number` counts the engines of this kernel.
+    pub fn open(layout: &Layout, number: u64, events: UnboundedSender<Event>) -> Result<Link> {
+        let (stream, pid, child) = match spare::ask(layout) {
+            Some((stream, pid)) => (stream, pid, None),
+            None => {
+                let (stream, child) = spawn(&[], Stdio::inherit())?;
+                (stream, child.id() as i32, Some(child))
+            }
+        };
+        let adopted = child.is_none();
+        stream.set_nonblocking(true)?;
+        let (reader, mut writer) = UnixStream::from_std(stream)?.into_split();
+        let (orders, mut queue) = unbounded_channel::<ToEngine>();
+        tokio::spawn(async move {
+            while let Some(order) = queue.recv().await {
+                let Ok(mut line) = serde_json::to_vec(&order) else { continue };
+                line.push(b'\n');
+                if writer.write_all(&line).await.is_err() {
+                    break;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(reader).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Ok(message) = serde_json::from_str(&line) {
+                    let _ = events.send((number, Some(message)));
+                }
+            }
+            let _ = events.send((number, None));
+        });
+        let link = Link { pid, child, orders };
+        let cwd = std::env::current_dir().unwrap_or_default().display().to_string();
+        if adopted {
+            link.send(ToEngine::Adopt { cwd });
+        }
+        Ok(link)
+    }
+
+    /// Tells the engine to do something.
+    pub fn send(&self, order: ToEngine) {
+        // If the engine is gone, its event says so.
+        let _ = self.orders.send(order);
+    }
+
+    /// Kills the engine and everything below it, and removes what it leaves.
+    pub fn kill(mut self, layout: &Layout) {
+        procs::kill_descendants(self.pid, None);
+        procs::kill_group(self.pid);
+        if let Some(child) = &mut self.child {
+            let _ = child.wait();
+        }
+        session::collect_garbage(layout);
+    }
+
+    /// Lets the engine end by itself; kills it if that takes too long.
+    pub fn close(self, layout: &Layout) {
+        let Link { pid, mut child, orders, .. } = self;
+        drop(orders);
+        let start = Instant::now();
+        let gone = |child: &mut Option<Child>| match child {
+            Some(child) => !matches!(child.try_wait(), Ok(None)),
+            None => !procs::is_alive(pid),
+        };
+        while !gone(&mut child) && start.elapsed() < GRACE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !gone(&mut child) {
+            procs::kill_group(pid);
+            child.iter_mut().for_each(|child| drop(child.wait()));
+        }
+        session::collect_garbage(layout);
+    }
+}
+
+/// Starts an engine in a process group of its own; its standard input is our socket.
+pub fn spawn(env: &[(&str, &str)], stderr: Stdio) -> Result<(StdStream, Child)> {
+    let (near, far) = StdStream::pair()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("engine").envs(env.iter().copied());
+    command.stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null()).stderr(stderr);
+    unsafe {
+        command.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) });
+    }
+    let child = command.spawn().context("cannot start the engine")?;
+    Ok((near, child))
+}

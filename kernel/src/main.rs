@@ -1,0 +1,53 @@
+//! The Jupyter kernel of gpt_lab. `README.md` beside this crate shows the processes; `cli.rs` the commands.
+
+mod cell;
+mod cells;
+mod cli;
+mod displays;
+mod engine;
+mod fds;
+mod install;
+mod lexer;
+mod link;
+mod markers;
+mod output;
+mod prepare;
+mod procs;
+mod protocol;
+mod pump;
+mod queries;
+mod relay;
+mod report;
+mod session;
+mod sockets;
+mod spare;
+mod utf8;
+mod wire;
+mod wrapper;
+
+fn main() -> std::process::ExitCode {
+    match role() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gpt_lab_kernel: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// One binary, several roles: evcxr starts us again to run the cells, cargo to call the compiler.
+fn role() -> anyhow::Result<()> {
+    if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+        cell::prepare()?;
+        evcxr::runtime_hook();
+    }
+    if std::env::var_os("EVCXR_RUSTC_WRAPPER").is_some() {
+        // `:cache` is on: evcxr's own wrapper.
+        evcxr::runtime_hook();
+    }
+    let mut args = std::env::args().skip(1);
+    if std::env::var_os(wrapper::MARK).is_some() {
+        return wrapper::run(args.collect());
+    }
+    cli::run(&mut args)
+}

@@ -1,0 +1,114 @@
+//! What the relay and the engine say to each other: one JSON object a line over a socket pair.
+//!
+//! The socket is also the lifeline: when the relay's end closes, the engine takes everything down with it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A bundle of one output in several formats, by MIME type.
+pub type Bundle = Map<String, Value>;
+
+/// Relay → engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToEngine {
+    /// A spare engine gets its relay: work in this directory from now on.
+    Adopt { cwd: String },
+    /// Run a cell.
+    Execute(Cell),
+    /// Completions at a byte offset.
+    Complete { code: String, offset: usize },
+    /// Documentation at a byte offset.
+    Inspect { code: String, offset: usize },
+    /// What the compiler says about code that is not run.
+    Check { code: String },
+    /// The answer to [`FromEngine::InputRequest`].
+    Input { value: String },
+    /// First press of stop: raise the flag, stop the compiler.
+    Interrupt { cell: u64 },
+    /// Second press or time-out: kill the process that runs the cells.
+    Kill,
+}
+
+/// Code to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cell {
+    /// Counts up, from 1; [`ToEngine::Interrupt`] names the cell it means.
+    pub id: u64,
+    pub code: String,
+    /// How errors call it (`cell 3`).
+    pub name: String,
+    pub allow_stdin: bool,
+    /// Expressions whose values the client wants afterwards, by name.
+    pub expressions: Map<String, Value>,
+}
+
+/// Engine → relay.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromEngine {
+    /// The engine lives; said at once.
+    Hello { pid: i32 },
+    /// The session is warm; `problem` says what the learner should know.
+    Ready { problem: Option<String> },
+    /// Text on `stdout` or `stderr`.
+    Text { stream: Stream, text: String },
+    /// A message of `GPT_LAB_CHANNEL` as it came.
+    Channel { message: Value },
+    /// Output in evcxr's own format.
+    Display { data: Bundle },
+    /// The value of the cell's last expression.
+    Result { data: Bundle },
+    /// The cell asks for a line of text.
+    InputRequest { prompt: String, password: bool },
+    /// The cell has ended; everything it printed has been sent before.
+    Done {
+        failures: Vec<Failure>,
+        /// Whether the process that ran the cells is gone, and all variables with it.
+        lost: bool,
+        expressions: Map<String, Value>,
+    },
+    /// Answer to [`ToEngine::Complete`]; byte offsets.
+    Completions { items: Vec<Completion>, start: usize, end: usize },
+    /// Answer to [`ToEngine::Inspect`].
+    Inspected { data: Option<Bundle> },
+    /// Answer to [`ToEngine::Check`].
+    Checked { problems: Vec<Value> },
+}
+
+/// Which of the two text streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    /// The name that the Jupyter protocol uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// One error as the learner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Short name: `error[E0308]`, `panic`, `gpt_lab::Error` …
+    pub ename: String,
+    /// The message.
+    pub evalue: String,
+    /// What is shown, line by line, with colours.
+    pub traceback: Vec<String>,
+}
+
+/// One proposal of a completion.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Completion {
+    pub text: String,
+    pub label: String,
+    pub kind: String,
+}

@@ -1,0 +1,220 @@
+//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands each
+//! to whom it belongs: output to the relay, control lines to evcxr.
+
+use crate::fds::{self, Read};
+use crate::markers::{Piece, Splitter};
+use crate::output::Output;
+use crate::protocol::{FromEngine, Stream};
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The output of the running cell, shared by the pump and the one who starts cells.
+pub type SharedOutput = Arc<Mutex<Output<Box<dyn FnMut(FromEngine) + Send>>>>;
+
+/// The socket of the process that runs cells now, for commands to it.
+pub type CellSocket = Arc<Mutex<Option<UnixStream>>>;
+
+/// Locks even if a panic has poisoned the lock: output is never worth losing the session.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long the begin of a possible control line is held back.
+const MARKER_TIME: Duration = Duration::from_millis(50);
+
+/// Serves one process that runs cells after the other.
+pub fn serve(listener: UnixListener, channel: File, output: SharedOutput, current: CellSocket) {
+    for socket in listener.incoming().flatten() {
+        match Pump::start(socket, &channel, &output) {
+            Ok((mut pump, commands)) => {
+                *lock(&current) = Some(commands);
+                pump.run();
+                *lock(&current) = None;
+            }
+            Err(error) => eprintln!("gpt_lab_kernel: no output from the cells' process: {error:#}"),
+        }
+    }
+}
+
+struct Pump<'a> {
+    socket: UnixStream,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    evcxr: File,
+    channel: &'a File,
+    channel_buffer: Vec<u8>,
+    splitter: Splitter,
+    output: &'a SharedOutput,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Pump<'a> {
+    fn start(socket: UnixStream, channel: &'a File, output: &'a SharedOutput) -> Result<(Pump<'a>, UnixStream)> {
+        let (_, mut handed) = fds::receive_fds(&socket)?;
+        let stderr = handed.pop().context("no standard error")?;
+        let stdout = handed.pop().context("no standard output")?;
+        let evcxr = File::from(handed.pop().context("no way to evcxr")?);
+        for end in [&stdout, &stderr] {
+            fds::set_nonblocking(end)?;
+        }
+        socket.set_nonblocking(true)?;
+        let commands = socket.try_clone()?;
+        let pump = Pump {
+            socket,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            evcxr,
+            channel,
+            channel_buffer: Vec::new(),
+            splitter: Splitter::default(),
+            output,
+            buffer: vec![0; 1 << 16],
+        };
+        Ok((pump, commands))
+    }
+
+    /// Until the process has ended and everything it wrote is read.
+    fn run(&mut self) {
+        loop {
+            let mut timeout = lock(self.output).tick();
+            if self.splitter.holds_text() {
+                timeout = Some(timeout.map_or(MARKER_TIME, |time| time.min(MARKER_TIME)));
+            }
+            let mut waiting = vec![self.socket.as_fd(), self.channel.as_fd()];
+            waiting.extend(self.stdout.as_ref().map(AsFd::as_fd));
+            waiting.extend(self.stderr.as_ref().map(AsFd::as_fd));
+            fds::wait_readable(&waiting, timeout);
+            let got_text = self.read_stdout() | self.read_stderr();
+            if !got_text && let Some(Piece::Text(text)) = self.splitter.release() {
+                lock(self.output).bytes(Stream::Stdout, &text);
+            }
+            self.read_channel();
+            if fds::read_available(&self.socket, &mut [0; 16]) == Read::Closed {
+                break;
+            }
+        }
+        self.drain();
+        lock(self.output).flush();
+    }
+
+    /// Everything that can be read now, in the order text, then channel.
+    fn drain(&mut self) {
+        while self.read_stdout() | self.read_stderr() {}
+        self.read_channel();
+    }
+
+    fn read_stdout(&mut self) -> bool {
+        let Some(stdout) = &self.stdout else { return false };
+        match fds::read_available(stdout, &mut self.buffer) {
+            Read::Bytes(count) => {
+                for piece in self.splitter.push(&self.buffer[..count]) {
+                    self.piece(piece);
+                }
+                true
+            }
+            Read::Empty => false,
+            Read::Closed => {
+                self.stdout = None;
+                false
+            }
+        }
+    }
+
+    fn read_stderr(&mut self) -> bool {
+        let Some(stderr) = &self.stderr else { return false };
+        match fds::read_available(stderr, &mut self.buffer) {
+            Read::Bytes(count) => {
+                lock(self.output).bytes(Stream::Stderr, &self.buffer[..count]);
+                true
+            }
+            Read::Empty => false,
+            Read::Closed => {
+                self.stderr = None;
+                false
+            }
+        }
+    }
+
+    /// Messages, after the text that was written before them.
+    fn read_channel(&mut self) {
+        if self.collect_messages() {
+            self.read_stdout();
+            self.read_stderr();
+            self.handle_messages();
+        }
+    }
+
+    /// Moves what the channel holds to the queue; says whether the queue holds anything.
+    fn collect_messages(&mut self) -> bool {
+        while let Read::Bytes(count) = fds::read_available(self.channel, &mut self.buffer) {
+            self.channel_buffer.extend_from_slice(&self.buffer[..count]);
+        }
+        self.channel_buffer.contains(&b'\n')
+    }
+
+    fn handle_messages(&mut self) {
+        let Some(end) = self.channel_buffer.iter().rposition(|&byte| byte == b'\n') else { return };
+        let lines: Vec<u8> = self.channel_buffer.drain(..=end).collect();
+        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line) {
+                Ok(message) => lock(self.output).channel(message),
+                Err(error) => {
+                    let text = format!("[a display message could not be read: {error}]\n");
+                    lock(self.output).bytes(Stream::Stderr, text.as_bytes());
+                }
+            }
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::Text(text) => lock(self.output).bytes(Stream::Stdout, &text),
+            Piece::Content { mime, data } => {
+                self.collect_messages();
+                self.handle_messages();
+                lock(self.output).content(mime, data);
+            }
+            Piece::Result => lock(self.output).value_follows(),
+            Piece::Error { line, type_name, message } => {
+                lock(self.output).record().error = Some((line, type_name, message));
+            }
+            Piece::Panic => {
+                self.drain_stderr_and_channel();
+                lock(self.output).panicked();
+                self.forward("EVCXR_PANIC_NOTIFICATION");
+            }
+            Piece::Question => {
+                lock(self.output).record().question = true;
+                self.forward("EVCXR_ERROR_OCCURRED");
+            }
+            Piece::Complete => {
+                self.drain_stderr_and_channel();
+                lock(self.output).complete();
+                self.forward("EVCXR_EXECUTION_COMPLETE");
+            }
+            Piece::Input { prompt, password } => {
+                self.drain_stderr_and_channel();
+                lock(self.output).input(prompt);
+                let word = if password { "EVCXR_INPUT_REQUEST_PASSWORD:" } else { "EVCXR_INPUT_REQUEST:" };
+                self.forward(word);
+            }
+            Piece::ForEvcxr(line) => self.forward(&line),
+        }
+    }
+
+    fn drain_stderr_and_channel(&mut self) {
+        while self.read_stderr() {}
+        self.collect_messages();
+        self.handle_messages();
+    }
+
+    fn forward(&mut self, line: &str) {
+        // evcxr reads until this process ends; a broken pipe means that it is ending too.
+        let _ = writeln!(self.evcxr, "{line}");
+    }
+}
