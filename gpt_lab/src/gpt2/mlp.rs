@@ -1,0 +1,59 @@
+//! The feed-forward part of a block: widen, bend, narrow.
+
+use candle_core::Tensor;
+
+use super::config::{Activation, Gpt2Config};
+use super::layers::{Linear, Source, dropout};
+use crate::{Error, Mode, Param, Result, ops};
+
+/// Two linear layers with an activation between them, applied to every position alike.
+#[derive(Debug, Clone)]
+pub struct Mlp {
+    /// `[C, n_inner]`.
+    pub c_fc: Linear,
+    /// `[n_inner, C]`.
+    pub c_proj: Linear,
+    /// The function between the two.
+    pub activation: Activation,
+    pub(super) resid_pdrop: f64,
+}
+
+impl Mlp {
+    pub(super) fn build(config: &Gpt2Config, layer: usize, source: Source) -> Result<Self> {
+        let (name, c, inner) = (format!("transformer.h.{layer}.mlp"), config.n_embd, config.n_inner());
+        let activation = Activation::named(&config.activation_function).ok_or_else(|| Error::InvalidConfig {
+            context: "Gpt2Config".to_string(),
+            detail: format!("unknown activation_function `{}`", config.activation_function),
+        })?;
+        Ok(Mlp {
+            c_fc: Linear::build(&format!("{name}.c_fc"), c, inner, true, source)?,
+            c_proj: Linear::build(&format!("{name}.c_proj"), inner, c, true, source)?,
+            activation,
+            resid_pdrop: config.resid_pdrop,
+        })
+    }
+
+    /// `[B, T, C]` → `[B, T, C]`.
+    pub fn forward(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+        let hidden = self.activation.forward(&self.c_fc.forward_mode(x, mode)?)?; // [B, T, n_inner]
+        dropout(&self.c_proj.forward_mode(&hidden, mode)?, self.resid_pdrop, mode)
+    }
+
+    /// Its parameters, in order.
+    pub fn params(&self) -> Vec<Param> {
+        [self.c_fc.params(), self.c_proj.params()].concat()
+    }
+}
+
+impl Activation {
+    /// The function, element by element.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Activation::GeluTanh => ops::gelu(x),
+            Activation::GeluExact => ops::gelu_exact(x),
+            Activation::Relu => Ok(x.relu()?),
+            Activation::Silu => Ok(x.silu()?),
+            Activation::Tanh => Ok(x.tanh()?),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Models as folders: `config.json` and `model.safetensors`, in Hugging Face's layout; and where such folders come from.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::config::Gpt2Config;
+use super::model::Gpt2;
+pub use super::weight_file::{WeightFile, to_safetensors};
+use super::weight_file::{bare, missing_hint, write_safetensors};
+use crate::files::{read_text, replace_with, write_atomically};
+use crate::hub::{Hub, Repo};
+use crate::{Error, Result};
+
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Reads a model folder.
+///
+/// The weights are in `model.safetensors` or in several files that `model.safetensors.index.json` lists. Tensor names may carry
+/// the prefix `transformer.` or not; the causal-mask buffers of old files (`h.*.attn.bias`, `h.*.attn.masked_bias`) are
+/// ignored; f16 and bf16 become f32. A tied head is the embeddings' table, whatever else the file holds.
+///
+/// Each tensor is read straight to where it stays: the memory needed is that of the model.
+///
+/// Errors name the file and tensor: a missing or truncated file, a configuration that describes no model, a missing tensor,
+/// one of another shape, one that holds NaN or infinity, blocks that the configuration does not know.
+pub fn read_model(dir: &Path) -> Result<Gpt2> {
+    if !dir.exists() {
+        return Err(Error::FileNotFound { path: dir.to_path_buf(), hint: String::new() });
+    }
+    let config = Gpt2Config::load(dir.join("config.json"))?;
+    let weights = Weights::open(dir)?;
+    weights.check_layers(config.n_layer)?;
+    Gpt2::build(&config, &mut |name, shape| weights.read(name, shape))
+}
+
+/// The folder of a model from the Hub, in the cache or downloaded into it: its configuration and its weights.
+pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
+    let mut snapshot = hub.snapshot(repo)?;
+    snapshot.file("config.json")?;
+    if snapshot.optional(WEIGHTS)?.is_none() {
+        let Some(index) = snapshot.optional(INDEX)? else {
+            // The error of the file that should be there says where it was looked for.
+            return snapshot.file(WEIGHTS);
+        };
+        for shard in Index::read(&index)?.shards() {
+            snapshot.file(&shard)?;
+        }
+    }
+    snapshot.folder()
+}
+
+/// Writes a model folder; each of the two files is replaced as a whole or not at all.
+///
+/// `transformers` loads the result, unless the configuration has fields of our own (`qkv_bias`, `lm_head_bias`) that its
+/// GPT-2 does not know.
+pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
+    let config = config_json(&model.config)?;
+    replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;
+    write_atomically(&dir.join("config.json"), config.as_bytes())
+}
+
+/// What `config.json` holds for a model of this configuration.
+pub fn config_json(config: &Gpt2Config) -> Result<String> {
+    let invalid = |e: serde_json::Error| Error::InvalidConfig { context: "config.json".into(), detail: e.to_string() };
+    let mut config = serde_json::to_value(config).map_err(invalid)?;
+    config["architectures"] = json!(["GPT2LMHeadModel"]);
+    config["model_type"] = json!("gpt2");
+    serde_json::to_string_pretty(&config).map_err(invalid)
+}
+
+/// The weights of a folder, in one file or in several.
+struct Weights {
+    files: Vec<WeightFile>,
+    /// For several files: which of them holds a tensor, and where this is said.
+    index: Option<(HashMap<String, usize>, PathBuf)>,
+}
+
+/// `model.safetensors.index.json`: the file of each tensor.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Weights {
+    fn open(dir: &Path) -> Result<Self> {
+        let (single, index) = (dir.join(WEIGHTS), dir.join(INDEX));
+        if single.exists() || !index.exists() {
+            let file = WeightFile::open(single).map_err(not_found_hint)?;
+            return Ok(Weights { files: vec![file], index: None });
+        }
+        let map = Index::read(&index)?;
+        let shards: Vec<String> = map.shards().into_iter().collect();
+        let files = shards.iter().map(|shard| WeightFile::open(dir.join(shard))).collect::<Result<_>>()?;
+        let place = |shard: &String| shards.binary_search(shard).expect("every shard is listed");
+        let places = map.weight_map.iter().map(|(name, shard)| (name.clone(), place(shard))).collect();
+        Ok(Weights { files, index: Some((places, index)) })
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let Some((places, path)) = &self.index else { return self.files[0].read_variable(name, shape) };
+        match places.get(name).or_else(|| places.get(bare(name))) {
+            Some(&place) => self.files[place].read_variable(name, shape),
+            None => {
+                let (path, hint) = (path.clone(), missing_hint(name));
+                Err(Error::MissingTensor { path, name: name.to_string(), hint })
+            }
+        }
+    }
+
+    /// Refuses a file with more blocks than the configuration: the model would silently be cut short.
+    fn check_layers(&self, n_layer: usize) -> Result<()> {
+        let layer = |name: &str| -> Option<usize> { bare(name).strip_prefix("h.")?.split('.').next()?.parse().ok() };
+        for file in &self.files {
+            let last = file.names().iter().filter_map(|name| layer(name)).max();
+            if let Some(last) = last.filter(|&last| last >= n_layer) {
+                return Err(Error::InvalidConfig {
+                    context: file.path().display().to_string(),
+                    detail: format!("the file holds a block h.{last}, the configuration says n_layer = {n_layer}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    fn read(path: &Path) -> Result<Self> {
+        let invalid = |detail: String| Error::InvalidConfig { context: path.display().to_string(), detail };
+        let index: Index =
+            serde_json::from_str(&read_text(path)?).map_err(|e| invalid(format!("not an index of weights: {e}")))?;
+        // The index comes from elsewhere and must not lead out of its folder.
+        let strange = |shard: &&String| Path::new(shard).file_name() != Some(shard.as_ref());
+        match index.weight_map.values().find(strange) {
+            Some(shard) => Err(invalid(format!("{shard:?} is not the name of a file beside it"))),
+            None if index.weight_map.is_empty() => Err(invalid("the weight_map is empty".into())),
+            None => Ok(index),
+        }
+    }
+
+    /// The names of the files, each once, sorted.
+    fn shards(&self) -> BTreeSet<String> {
+        self.weight_map.values().cloned().collect()
+    }
+}
+
+/// Tells what is there instead of `model.safetensors`, where we know.
+fn not_found_hint(error: Error) -> Error {
+    let Error::FileNotFound { path, .. } = error else { return error };
+    let hint = if path.with_file_name("pytorch_model.bin").exists() {
+        "; pytorch_model.bin holds Python objects, convert it with transformers' save_pretrained"
+    } else {
+        ""
+    };
+    Error::FileNotFound { path, hint: hint.to_string() }
+}

@@ -1,0 +1,81 @@
+//! What a check says.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::show::{self, Picture};
+
+/// The outcome of one exercise's check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The stub still returns `None`.
+    Waiting,
+    /// What was called, and what is wrong with what came back.
+    Wrong(String),
+    /// All cases passed.
+    Right(String),
+}
+
+impl Verdict {
+    /// Whether the exercise is solved.
+    pub fn is_right(&self) -> bool {
+        matches!(self, Verdict::Right(_))
+    }
+
+    /// The verdict as a picture for a cell.
+    pub fn picture(&self) -> Picture {
+        let colour = match self {
+            Verdict::Waiting => "128,128,128",
+            Verdict::Wrong(_) => "214,69,65",
+            Verdict::Right(_) => "46,160,67",
+        };
+        let text = self.to_string();
+        let html = format!(
+            "<div style=\"border-left:4px solid rgb({colour});background:rgba({colour},0.12);padding:6px 10px;\
+             white-space:pre-wrap\">{}</div>",
+            show::escape(&text)
+        );
+        Picture { text, html: Some(html), svg: None }
+    }
+
+    /// Called by evcxr when a verdict is the last expression of a cell.
+    pub fn evcxr_display(&self) {
+        self.picture().evcxr_display();
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Waiting => write!(f, "… waiting for your answer (the function still returns None)"),
+            Verdict::Wrong(why) => write!(f, "✗ not yet: {why}"),
+            Verdict::Right(praise) => write!(f, "✓ {praise}"),
+        }
+    }
+}
+
+/// Runs a check; a panic in the learner's function becomes a verdict instead of ending the cell.
+pub(super) fn judge(praise: &str, check: impl FnOnce() -> Result<(), Verdict>) -> Verdict {
+    match catch_unwind(AssertUnwindSafe(check)) {
+        Ok(Ok(())) => Verdict::Right(praise.to_string()),
+        Ok(Err(verdict)) => verdict,
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
+                .unwrap_or_else(|| "no message".to_string());
+            Verdict::Wrong(format!("your function panicked: {message}"))
+        }
+    }
+}
+
+/// The learner's answer, or "waiting".
+pub(super) fn answer<T>(given: Option<T>) -> Result<T, Verdict> {
+    given.ok_or(Verdict::Waiting)
+}
+
+/// Fails with this sentence unless the condition holds.
+pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Verdict> {
+    if holds { Ok(()) } else { Err(Verdict::Wrong(why())) }
+}

@@ -1,0 +1,68 @@
+//! What a GPT is made of, in pieces that a notebook can hold.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`ops`] | differentiable building blocks: layer norm, softmax, GELU, cross-entropy, attention … |
+//! | [`gpt2`] | GPT-2: configuration, blocks, the whole model, weights in Hugging Face's layout |
+//! | [`lora`] | low-rank adapters: add, switch, merge, PEFT's files |
+//! | [`reward`] | a model that scores texts, and its preference loss |
+//! | [`text`] | tokenizers: characters, GPT-2's pieces of words |
+//! | [`data`] | corpora, windows and batches |
+//! | [`train`] | optimizer, the training loop, checkpoints |
+//! | [`generate`] | choosing the next token, one after another |
+//! | [`align`] | losses for preferences (DPO) and reinforcement learning (PPO) |
+//! | [`hub`] | files from the Hugging Face Hub, and its cache |
+//! | [`assets`] | the lab's own files |
+//! | [`lab`] | the line to the notebook: live displays, the stop button |
+//! | [`show`] | pictures of all of these for a cell |
+//! | [`lesson`] | exercises that check themselves |
+//!
+//! Letters in shapes, the same everywhere: `B` batch, `T` time (positions), `C` = `n_embd`, `H` heads, `D` = head size
+//! (`C / H`), `V` vocabulary.
+
+mod adapter;
+pub mod align;
+pub mod assets;
+pub mod data;
+mod error;
+mod files;
+pub mod generate;
+pub mod gpt2;
+pub mod hub;
+pub mod lab;
+pub mod lesson;
+pub mod lora;
+pub mod ops;
+mod param;
+pub mod reward;
+mod rng;
+pub mod show;
+mod stop;
+pub mod text;
+pub mod train;
+
+pub use adapter::{Adapter, AdapterSlot};
+pub use candle_core;
+pub use candle_nn;
+pub use error::{Error, Result};
+pub use files::write_atomically;
+pub use param::{Mode, Param};
+pub use rng::Rng;
+
+/// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
+pub mod prelude {
+    pub use crate::data::{Corpus, Examples, Split, Windows};
+    pub use crate::generate::{
+        EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
+    };
+    pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
+    pub use crate::hub::{Hub, Repo};
+    pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
+    pub use crate::reward::ScoreModel;
+    pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
+    pub use crate::train::{
+        AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,
+    };
+    pub use crate::{Error, Mode, Param, Result, Rng, assets, lab, lesson, ops, show};
+    pub use candle_core::{D, DType, Device, IndexOp, Tensor, Var};
+}

@@ -1,0 +1,95 @@
+//! Which layers of a model can be adapted.
+
+use super::mlp::{Dense, Mlp};
+use crate::gpt2::{Gpt2, Linear};
+use crate::{AdapterSlot, Param};
+
+/// A model that adapters can be added to.
+pub trait Adaptable: Clone {
+    /// Every parameter of the model itself, without adapters.
+    fn base_params(&self) -> Vec<Param>;
+
+    /// Every layer that can carry an adapter, in order.
+    fn targets(&self) -> Vec<Target>;
+
+    /// Modules that share their weights with another one; they cannot train alone.
+    fn tied_modules(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What the model is for, in PEFT's words.
+    fn task_type(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A linear layer of a model. Clones share its weights and its slot.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The layer's name, such as `transformer.h.0.attn.c_attn`.
+    pub name: String,
+    /// `[n_in, n_out]`, or `[n_out, n_in]` if `transposed`.
+    pub weight: Param,
+    /// `[n_out]`.
+    pub bias: Option<Param>,
+    /// The weight is stored output first, as PyTorch's `nn.Linear` has it.
+    pub transposed: bool,
+    /// Where the layer's adapters are.
+    pub slot: AdapterSlot,
+}
+
+impl Target {
+    /// `n_in`, `n_out`.
+    pub fn sizes(&self) -> (usize, usize) {
+        let (first, second) = (self.weight.dims()[0], self.weight.dims()[1]);
+        if self.transposed { (second, first) } else { (first, second) }
+    }
+}
+
+impl From<&Linear> for Target {
+    fn from(layer: &Linear) -> Self {
+        let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
+        Target { name: module_of(&weight), weight, bias, transposed: false, slot }
+    }
+}
+
+impl From<&Dense> for Target {
+    fn from(layer: &Dense) -> Self {
+        let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
+        Target { name: module_of(&weight), weight, bias, transposed: true, slot }
+    }
+}
+
+/// The module that a parameter belongs to: its name without the last part.
+pub(super) fn module_of(param: &Param) -> String {
+    param.name().rsplit_once('.').map_or(String::new(), |(module, _)| module.to_string())
+}
+
+impl Adaptable for Gpt2 {
+    fn base_params(&self) -> Vec<Param> {
+        self.params()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let layers = self.blocks.iter().flat_map(|b| [&b.attn.c_attn, &b.attn.c_proj, &b.mlp.c_fc, &b.mlp.c_proj]);
+        layers.map(Target::from).collect()
+    }
+
+    fn tied_modules(&self) -> Vec<String> {
+        if self.lm_head.is_none() { vec![module_of(&self.wte)] } else { Vec::new() }
+    }
+
+    fn task_type(&self) -> Option<&'static str> {
+        Some("CAUSAL_LM")
+    }
+}
+
+impl Adaptable for Mlp {
+    fn base_params(&self) -> Vec<Param> {
+        self.params()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.layers.iter().map(Target::from).collect()
+    }
+}

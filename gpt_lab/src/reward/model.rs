@@ -1,0 +1,157 @@
+//! GPT-2 with a score in place of the next token.
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use serde_json::json;
+
+use crate::files::write_atomically;
+use crate::gpt2::weights::{WeightFile, to_safetensors};
+use crate::gpt2::{Gpt2, Gpt2Config};
+use crate::lora::{Adaptable, Dense, Target};
+use crate::{Error, Mode, Param, Result, Rng, ops};
+
+/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
+/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones share
+/// their weights.
+#[derive(Debug, Clone)]
+pub struct ScoreModel {
+    /// The body; its output head is not used.
+    pub body: Gpt2,
+    /// `[1, C]`.
+    pub score: Dense,
+}
+
+/// A batch of comparisons: row `i` of the one side was preferred to row `i` of the other. All are `[N, T]`, the two sides may differ
+/// in T; the masks are 1 for real tokens and 0 for padding.
+#[derive(Debug, Clone)]
+pub struct Pairs {
+    /// Ids of the preferred texts.
+    pub chosen: Tensor,
+    /// Which of them are real.
+    pub chosen_mask: Tensor,
+    /// Ids of the other texts.
+    pub rejected: Tensor,
+    /// Which of them are real.
+    pub rejected_mask: Tensor,
+}
+
+impl ScoreModel {
+    /// This body, whose weights are shared, with a new head: normal with standard deviation `initializer_range`.
+    pub fn new(body: &Gpt2, seed: u64) -> Result<Self> {
+        let std = body.config.initializer_range as f32;
+        let weight = Rng::new(seed).normal_tensor(0.0, std, &[1, body.config.n_embd])?;
+        Self::with_head(body.clone(), &weight)
+    }
+
+    /// From a folder in Hugging Face's layout, whose weights have a `score.weight`.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        let body = Gpt2::load(dir)?;
+        let file = WeightFile::open(dir.join("model.safetensors"))?;
+        let weight = file.read("score.weight", &[1, body.config.n_embd])?;
+        Self::with_head(body, &weight)
+    }
+
+    /// Writes a folder that `GPT2ForSequenceClassification.from_pretrained` reads.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        let config = config_json(&self.body.config)?;
+        write_atomically(&dir.as_ref().join("model.safetensors"), &to_safetensors(&self.params())?)?;
+        write_atomically(&dir.as_ref().join("config.json"), config.as_bytes())
+    }
+
+    fn with_head(body: Gpt2, weight: &Tensor) -> Result<Self> {
+        Ok(ScoreModel { body, score: Dense::new(Param::new("score.weight", weight)?, None) })
+    }
+
+    /// The score after every position: `[B, T]` for ids `[B, T]`.
+    pub fn scores(&self, ids: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+        let hidden = self.body.hidden(ids, mode)?; // [B, T, C]
+        Ok(self.score.forward(&hidden, mode)?.squeeze(2)?)
+    }
+
+    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on either
+    /// side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`] for
+    /// a row without real tokens; what [`Gpt2::hidden`] refuses.
+    pub fn rewards(&self, ids: &Tensor, mask: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+        let (rows, width) = ids.dims2()?;
+        let spans = spans(mask, rows, width)?;
+        let longest = spans.iter().map(|(_, length)| *length).max().unwrap_or(0);
+        let all = ops::ids_to_vec(ids)?;
+        let mut moved = vec![0; rows * longest];
+        for (row, (start, length)) in spans.iter().enumerate() {
+            let real = &all[row * width + start..][..*length];
+            moved[row * longest..][..*length].copy_from_slice(real);
+        }
+        let moved = Tensor::from_vec(moved, (rows, longest), ids.device())?;
+        let hidden = self.body.hidden(&moved, mode)?; // [B, longest, C]
+        let last: Vec<u32> =
+            spans.iter().enumerate().map(|(row, (_, length))| (row * longest + length - 1) as u32).collect();
+        let hidden = ops::embedding(&hidden.flatten(0, 1)?, &Tensor::new(last, ids.device())?)?; // [B, C]
+        Ok(self.score.forward(&hidden, mode)?.squeeze(1)?)
+    }
+
+    /// The scores of both sides, `[N]` each.
+    pub fn compare(&self, pairs: &Pairs, mode: &mut Mode) -> Result<(Tensor, Tensor)> {
+        let chosen = self.rewards(&pairs.chosen, &pairs.chosen_mask, mode)?;
+        Ok((chosen, self.rewards(&pairs.rejected, &pairs.rejected_mask, mode)?))
+    }
+
+    /// The body's parameters without its output head, then the score's.
+    pub fn params(&self) -> Vec<Param> {
+        let body = self.body.params().into_iter().filter(|param| !param.name().starts_with("lm_head"));
+        body.chain(self.score.params()).collect()
+    }
+}
+
+impl Adaptable for ScoreModel {
+    fn base_params(&self) -> Vec<Param> {
+        self.params()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.body.targets()
+    }
+
+    fn task_type(&self) -> Option<&'static str> {
+        Some("SEQ_CLS")
+    }
+}
+
+/// Where the real tokens of each row begin, and how many they are.
+fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>> {
+    let bad =
+        |value: String, expected: &str| Error::InvalidArgument { argument: "mask", value, expected: expected.into() };
+    if mask.dims() != [rows, width] {
+        return Err(bad(format!("shape {:?}", mask.dims()), "the shape of the ids"));
+    }
+    let mask: Vec<f32> = mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+    let span = |row: usize| {
+        let mask = &mask[row * width..][..width];
+        let Some(start) = mask.iter().position(|m| *m != 0.0) else {
+            return Err(Error::EmptyInput { what: format!("row {row} of the batch (all padding)") });
+        };
+        let length = mask[start..].iter().take_while(|m| **m == 1.0).count();
+        if mask[start + length..].iter().any(|m| *m != 0.0) {
+            return Err(bad(
+                format!("{mask:?} in row {row}"),
+                "ones for real tokens, side by side, and zeros for padding",
+            ));
+        }
+        Ok((start, length))
+    };
+    (0..rows).map(span).collect()
+}
+
+/// What `config.json` holds for a score model with this body.
+fn config_json(config: &Gpt2Config) -> Result<String> {
+    let text = crate::gpt2::weights::config_json(config)?;
+    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::Tensor(e.to_string()))?;
+    json["architectures"] = json!(["GPT2ForSequenceClassification"]);
+    json["id2label"] = json!({ "0": "LABEL_0" });
+    json["label2id"] = json!({ "LABEL_0": 0 });
+    Ok(format!("{json:#}"))
+}

@@ -1,0 +1,108 @@
+//! Named numbers as bars.
+
+use super::paint::{BLUE, MONO, ORANGE, number, short, thousands, tint, visible};
+use super::{Picture, escape};
+
+/// More bars than this are counted, not drawn.
+const MOST: usize = 100;
+/// Characters of a bar in plain text.
+const PLAIN_WIDTH: f64 = 40.0;
+
+/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left. Names
+/// are shown with their whitespace visible. At most 100 are drawn; a value that is not finite has no bar.
+pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
+    let drawn = &items[..items.len().min(MOST)];
+    let finite = || drawn.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
+    let scale = Scale { low: finite().fold(0.0, f64::min), high: finite().fold(0.0, f64::max) };
+    let rest = match items.len() - drawn.len() {
+        _ if items.is_empty() => "nothing to show".to_string(),
+        0 => String::new(),
+        rest => format!("… and {} more", thousands(rest)),
+    };
+    let rows: String = drawn.iter().map(|(name, value)| scale.row(name, *value)).collect();
+    let html = format!(
+        "<div style=\"max-width:680px\"><div style=\"font-weight:600;margin-bottom:4px\">{}</div>\
+         <table style=\"border-collapse:collapse;margin:0;font-size:13px\">{rows}</table>\
+         <div style=\"font-size:12px;opacity:0.75\">{rest}</div></div>",
+        escape(title)
+    );
+    let plain: Vec<String> = drawn.iter().map(|(name, value)| scale.line(name, *value)).collect();
+    let lines = [title.to_string()].into_iter().chain(plain).chain([rest]).filter(|line| !line.is_empty());
+    Picture::of_html(lines.collect::<Vec<_>>().join("\n"), html)
+}
+
+/// What the bars' full width stands for; 0 lies between.
+struct Scale {
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    /// Where a bar starts and how long it is, as shares of the full width.
+    fn place(&self, value: f64) -> (f64, f64) {
+        // Halves, so that the distance of the two largest numbers is still one.
+        let width = self.high / 2.0 - self.low / 2.0;
+        if !value.is_finite() || width <= 0.0 {
+            return (0.0, 0.0);
+        }
+        let start = (value.min(0.0) / 2.0 - self.low / 2.0) / width;
+        (start, value.abs() / 2.0 / width)
+    }
+
+    fn row(&self, name: &str, value: f64) -> String {
+        let (start, length) = self.place(value);
+        let fill = tint(if value < 0.0 { ORANGE } else { BLUE }, 1.0);
+        format!(
+            "<tr style=\"background:none\"><td style=\"text-align:right;padding:1px 8px 1px 0;font-family:{MONO};\
+             white-space:nowrap\">{}</td><td style=\"padding:1px 0\"><div style=\"width:340px;\
+             background:rgba(128,128,128,0.10);border-radius:2px\"><div style=\"height:14px;border-radius:2px;\
+             margin-left:{:.2}%;width:{:.2}%;background:{fill}\"></div></div></td><td style=\"text-align:left;\
+             padding:1px 0 1px 8px;white-space:nowrap\">{}</td></tr>",
+            escape(&short(&visible(name), 24)),
+            100.0 * start,
+            100.0 * length,
+            number(value)
+        )
+    }
+
+    fn line(&self, name: &str, value: f64) -> String {
+        let (start, length) = self.place(value);
+        let cells = |share: f64| (PLAIN_WIDTH * share).round() as usize;
+        let bar = format!("{}{}", " ".repeat(cells(start)), "█".repeat(cells(length)));
+        format!("{:>24} {bar:<width$} {}", short(&visible(name), 24), number(value), width = PLAIN_WIDTH as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(values: &[f64]) -> Vec<(String, f64)> {
+        values.iter().enumerate().map(|(at, value)| (format!("n{at}"), *value)).collect()
+    }
+
+    #[test]
+    fn lengths_are_shares_of_the_longest() {
+        let html = bars("t", &items(&[0.5, 0.25, 0.0])).html.unwrap();
+        for width in ["width:100.00%", "width:50.00%", "width:0.00%"] {
+            assert!(html.contains(width), "{width} is missing in {html}");
+        }
+        let html = bars("t", &items(&[-1.0, 3.0])).html.unwrap();
+        assert!(html.contains("margin-left:0.00%;width:25.00%"), "negative: left of zero: {html}");
+        assert!(html.contains("margin-left:25.00%;width:75.00%"), "positive: right of zero: {html}");
+        assert!(bars("t", &items(&[2.0, 1.0])).text.contains(&"█".repeat(40)));
+    }
+
+    #[test]
+    fn odd_values_and_names() {
+        let odd = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, 0.0];
+        let picture = bars("<script>", &items(&odd));
+        let html = picture.html.unwrap();
+        assert!(html.contains("NaN") && html.contains('∞') && html.contains("width:50.00%"), "{html}");
+        assert!(!html.contains("<script") && !html.contains("NaN%") && !html.contains("inf"), "{html}");
+        assert!(!bars("", &[("<b onclick='x'>".into(), 1.0)]).html.unwrap().contains("<b "));
+        assert_eq!(bars("t", &[]).text, "t\nnothing to show");
+        let many = bars("t", &items(&vec![1.0; 10_000]));
+        assert!(many.text.ends_with("… and 9,900 more") && many.html.unwrap().len() < 100_000);
+    }
+}

@@ -1,0 +1,30 @@
+//! What a cell shows. Every function returns a [`Picture`], which has a plain-text form for terminals and a graphical one for
+//! notebooks. Everything shown is escaped: text such as `<script>` is displayed, not run.
+//!
+//! Colours: text takes the colour of the page around it and fills are translucent, so that both of JupyterLab's themes
+//! work; plots, which a browser draws apart from the page, stand on a card of their own.
+
+mod attention;
+mod audit;
+mod bars;
+mod beam_tree;
+mod model_tree;
+mod paint;
+mod picture;
+mod plot;
+mod probabilities;
+mod tensor;
+mod tokens;
+mod training;
+
+pub use attention::attention;
+pub use audit::grad_audit;
+pub use bars::bars;
+pub use beam_tree::beam_tree;
+pub use model_tree::model_tree;
+pub use picture::{Picture, bar, escape, text};
+pub use plot::curves;
+pub use probabilities::probabilities;
+pub use tensor::tensor;
+pub use tokens::tokens;
+pub use training::{LiveTraining, loss_curve, loss_curves};

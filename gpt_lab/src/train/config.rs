@@ -1,0 +1,118 @@
+//! What a training run is told.
+
+use std::path::PathBuf;
+
+use super::{AdamWOptions, Decay, Schedule};
+use crate::{Error, Result};
+
+/// How long to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// This many steps of the optimizer.
+    Steps(usize),
+    /// This many times through all training rows.
+    Epochs(usize),
+}
+
+/// All settings of a run, with defaults for a small model; a notebook names only those it changes:
+///
+/// ```
+/// use gpt_lab::train::{Length, TrainConfig};
+/// let config = TrainConfig { length: Length::Epochs(10), batch_size: 500, ..Default::default() };
+/// assert_eq!(config.lr, 1e-3);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainConfig {
+    /// How long to train.
+    pub length: Length,
+    /// Rows of one forward pass.
+    pub batch_size: usize,
+    /// How many forward passes give one step: their gradients are averaged.
+    pub accumulate: usize,
+    /// The (peak) learning rate.
+    pub lr: f64,
+    /// How the learning rate changes over the run.
+    pub schedule: Schedule,
+    /// AdamW's β₁ and β₂.
+    pub betas: (f64, f64),
+    /// AdamW's ε.
+    pub eps: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// What decays.
+    pub decay: Decay,
+    /// Gradients longer than this are shortened to it.
+    pub clip: Option<f64>,
+    /// Evaluate before the first step, every so many steps and after the last one; 0 means never.
+    pub eval_every: usize,
+    /// Batches of one evaluation, of each side, spread evenly over its rows; 0 means all rows.
+    pub eval_batches: usize,
+    /// Decides the order of the rows and the dropout masks.
+    pub seed: u64,
+    /// The folder of the checkpoint, if one is to be kept.
+    pub checkpoint: Option<PathBuf>,
+    /// Save every so many steps; 0 means only at the end and when stopped.
+    pub checkpoint_every: usize,
+    /// Go on from the checkpoint if there is one. The run may be made longer or its rates changed; the data, the batch
+    /// size and the seed must be those it began with.
+    pub resume: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            length: Length::Steps(1000),
+            batch_size: 32,
+            accumulate: 1,
+            lr: 1e-3,
+            schedule: Schedule::Constant,
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            weight_decay: 0.01,
+            decay: Decay::Matrices,
+            clip: Some(1.0),
+            eval_every: 100,
+            eval_batches: 10,
+            seed: 0,
+            checkpoint: None,
+            checkpoint_every: 0,
+            resume: false,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The optimizer's part.
+    pub fn adamw(&self) -> AdamWOptions {
+        AdamWOptions { betas: self.betas, eps: self.eps, weight_decay: self.weight_decay, decay: self.decay }
+    }
+
+    /// Optimizer steps of the whole run over this many rows.
+    pub fn total_steps(&self, rows: usize) -> usize {
+        match self.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => (epochs * rows.div_ceil(self.batch_size)).div_ceil(self.accumulate),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for what cannot be meant. AdamW checks its own part.
+    pub(super) fn check(&self) -> Result<()> {
+        let bad = |argument, value: String, expected: &str| {
+            Err(Error::InvalidArgument { argument, value, expected: expected.into() })
+        };
+        if self.batch_size == 0 {
+            return bad("batch_size", "0".into(), "at least one row a batch");
+        }
+        if self.accumulate == 0 {
+            return bad("accumulate", "0".into(), "at least one batch a step");
+        }
+        if !(self.lr.is_finite() && self.lr >= 0.0) {
+            return bad("lr", self.lr.to_string(), "a learning rate that is not negative");
+        }
+        match self.clip {
+            Some(clip) if clip.is_nan() || clip <= 0.0 => bad("clip", clip.to_string(), "a positive norm, or None"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What happened in a run: the numbers behind its curves.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// One step of the optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its number, from 1: the weights have been changed this many times.
+    pub step: usize,
+    /// The mean loss on its batch before the change, in nats a token, with dropout.
+    pub loss: f32,
+    /// Its learning rate.
+    pub lr: f64,
+    /// The gradient's norm before clipping.
+    pub grad_norm: f64,
+}
+
+/// One evaluation, without dropout.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EvalRecord {
+    /// After how many steps; 0 is the untrained model.
+    pub step: usize,
+    /// The mean loss on rows it learns from.
+    pub train_loss: f32,
+    /// The mean loss on rows it never sees.
+    pub validation_loss: f32,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Stopped {
+    /// It has not yet.
+    #[default]
+    Running,
+    /// All steps were made.
+    Finished,
+    /// The stop button was pressed; the model is as the last step left it.
+    Interrupted,
+}
+
+/// The record of a run, of all its parts if it was resumed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Every step.
+    pub steps: Vec<StepRecord>,
+    /// Every evaluation.
+    pub evals: Vec<EvalRecord>,
+    /// Tokens trained on.
+    pub tokens: usize,
+    /// Seconds spent in steps (evaluations and saving not counted).
+    pub seconds: f64,
+    /// Why it ended.
+    pub stopped: Stopped,
+}
+
+impl History {
+    /// Reads a `history.json`, such as `gpt-lab train-char` writes.
+    ///
+    /// # Errors
+    /// [`Error::FileNotFound`], [`Error::Io`], or [`Error::InvalidConfig`] for a file that holds something else.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let json = fs::read_to_string(path).map_err(|error| Error::io(path, "reading", error))?;
+        serde_json::from_str(&json).map_err(|error| Error::InvalidConfig {
+            context: path.display().to_string(),
+            detail: format!("not the history of a run: {error}"),
+        })
+    }
+
+    /// Training speed over the whole run; 0 before the first step.
+    pub fn tokens_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.tokens as f64 / self.seconds } else { 0.0 }
+    }
+
+    /// The best evaluation on validation rows.
+    pub fn best(&self) -> Option<EvalRecord> {
+        self.evals.iter().copied().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss))
+    }
+
+    /// `(step, loss)` of every training batch.
+    pub fn losses(&self) -> Vec<(f64, f64)> {
+        self.steps.iter().map(|record| (record.step as f64, f64::from(record.loss))).collect()
+    }
+
+    /// `(step, loss)` of every evaluation on validation rows.
+    pub fn validation_losses(&self) -> Vec<(f64, f64)> {
+        self.evals.iter().map(|record| (record.step as f64, f64::from(record.validation_loss))).collect()
+    }
+}
+
+/// `300 steps, 0.6 million tokens at 2,500 a second; loss 1.234, validation 1.345 (best 1.340 at step 250); finished`
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tokens, rate) = (self.tokens as f64 / 1e6, self.tokens_per_second());
+        write!(f, "{} steps, {tokens:.1} million tokens at {rate:.0} a second", self.steps.len())?;
+        if let Some(last) = self.steps.last() {
+            write!(f, "; loss {:.3}", last.loss)?;
+        }
+        if let (Some(last), Some(best)) = (self.evals.last(), self.best()) {
+            let (now, least) = (last.validation_loss, best.validation_loss);
+            write!(f, ", validation {now:.3} (best {least:.3} at step {})", best.step)?;
+        }
+        match self.stopped {
+            Stopped::Running => Ok(()),
+            Stopped::Finished => write!(f, "; finished"),
+            Stopped::Interrupted => write!(f, "; stopped by the learner"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Training: gradients, the optimizer, the schedule of the learning rate, and the loop around them.
+//!
+//! The loop is [`train`]; notebooks, the command line and the tests all use this one. A model takes part by implementing
+//! [`Trainable`]; a display takes part by implementing [`Listener`].
+
+mod adamw;
+mod checkpoint;
+mod config;
+mod evaluate;
+mod gradients;
+mod history;
+mod listener;
+mod order;
+mod run;
+mod schedule;
+mod state;
+
+pub use adamw::{AdamW, AdamWOptions, Decay};
+pub use config::{Length, TrainConfig};
+pub use evaluate::evaluate;
+pub use gradients::{Gradients, clip_factor};
+pub use history::{EvalRecord, History, StepRecord, Stopped};
+pub use listener::{Event, Listener, Progress, Silent, TerminalProgress};
+pub use run::train;
+pub use schedule::Schedule;
+
+use candle_core::Tensor;
+
+use crate::data::Batch;
+use crate::gpt2::Gpt2;
+use crate::lora::{Adaptable, Lora};
+use crate::reward::{Pairs, ScoreModel, pairwise_loss};
+use crate::{Mode, Param, Result};
+
+/// A model that [`train`] can train on batches of type `B`.
+pub trait Trainable<B = Batch> {
+    /// Its parameters, always in the same order and under the same names. Only those that
+    /// [train](Param::trainable) are changed.
+    fn params(&self) -> Vec<Param>;
+
+    /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is on
+    /// exactly if `mode` says so.
+    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor>;
+
+    /// What `config.json` beside the weights should hold, if the model has such a thing, so that a checkpoint can be
+    /// loaded as a model.
+    fn config_json(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl Trainable for Gpt2 {
+    fn params(&self) -> Vec<Param> {
+        Gpt2::params(self)
+    }
+
+    fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
+        self.loss_on(&batch.inputs, &batch.targets, mode)
+    }
+
+    fn config_json(&self) -> Result<Option<String>> {
+        crate::gpt2::weights::config_json(&self.config).map(Some)
+    }
+}
+
+impl Trainable<Pairs> for ScoreModel {
+    fn params(&self) -> Vec<Param> {
+        ScoreModel::params(self)
+    }
+
+    fn loss(&self, pairs: &Pairs, mode: &mut Mode) -> Result<Tensor> {
+        let (chosen, rejected) = self.compare(pairs, mode)?;
+        pairwise_loss(&chosen, &rejected)
+    }
+}
+
+/// An adapted model trains what its active adapters consist of, and its checkpoints hold nothing else.
+impl<B, M: Adaptable + Trainable<B>> Trainable<B> for Lora<M> {
+    fn params(&self) -> Vec<Param> {
+        Lora::params(self)
+    }
+
+    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor> {
+        self.model().loss(batch, mode)
+    }
+}
