@@ -1,0 +1,181 @@
+//! The program `gpt-lab` as a user meets it, and training runs that meet a full disk, a read-only folder, the stop button.
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const GPT_LAB: &str = env!("CARGO_BIN_EXE_gpt-lab");
+
+/// An empty folder of this test's own, removed at the end, with a source file to learn from.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("gpt_lab-cli-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("source")).unwrap();
+        let functions = (0..40).map(|i| format!("fn number_{i}(x: u32) -> u32 {{\n    x * {i} + {}\n}}\n", i * i));
+        fs::write(folder.join("source/a.rs"), functions.collect::<String>()).unwrap();
+        Place(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// `gpt-lab train-char` on the source file, on so few windows that it is quick.
+    fn train(&self, program: &str, steps: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(["train-char", "--batch", "2", "--eval-batches", "1", "--steps", steps, "--source"]);
+        command.arg(self.path("source")).arg("--out").arg(self.path("model")).args(more);
+        command
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn gpt_lab(arguments: &[&str]) -> Output {
+    Command::new(GPT_LAB).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn succeeds(output: Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn help_and_mistakes() {
+    assert!(succeeds(gpt_lab(&["--help"])).contains("train-char"));
+    for command in ["doctor", "train-char", "generate"] {
+        assert!(succeeds(gpt_lab(&[command, "--help"])).contains("Usage:"));
+        let output = gpt_lab(&[command, "--no-such-option"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("--no-such-option"));
+    }
+    for wrong in [
+        &["paint"][..],
+        &["train-char"],
+        &["generate"],
+        &["generate", "--model", "x", "--temperature", "hot"],
+        &["train-char", "--out", "x", "--steps", "two"],
+    ] {
+        assert_eq!(gpt_lab(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    let output = gpt_lab(&["generate", "--model", "/no/such/model"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    assert!(message.starts_with("gpt-lab: /no/such/model") && message.contains("no such file or folder"), "{message}");
+}
+
+#[test]
+fn doctor_says_what_is_missing_and_what_helps() {
+    let place = Place::new("doctor");
+    let output = Command::new(GPT_LAB).args(["doctor", "--root"]).arg(&place.0).output().unwrap();
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "without a kernel nothing works:\n{report}");
+    for expected in ["ok       rustc", "PROBLEM  kernel", "run make setup", "threads"] {
+        assert!(report.contains(expected), "{expected} is missing in\n{report}");
+    }
+}
+
+#[test]
+fn a_model_is_trained_and_writes() {
+    let place = Place::new("train");
+    succeeds(place.train(GPT_LAB, "2", &["--seed", "4"]).output().unwrap());
+    let provenance = json(&place.path("model/provenance.json"));
+    assert_eq!((provenance["steps"].as_u64(), provenance["seed"].as_u64()), (Some(2), Some(4)));
+    assert_eq!(provenance["data"]["train"]["functions"], 36);
+    let generate = |more: &[&str]| {
+        let model = place.path("model");
+        let arguments = ["generate", "--model", model.to_str().unwrap(), "--prompt", "fn ", "--max-new-tokens", "80"];
+        succeeds(gpt_lab(&[&arguments[..], more].concat()))
+    };
+    let drawn = |seed| generate(&["--temperature", "0.8", "--seed", seed]);
+    assert!(drawn("1").starts_with("fn "));
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+    assert_eq!(generate(&[]), generate(&["--seed", "1"]), "the likeliest text needs no seed");
+    let two = generate(&["--num-beams", "3", "--num-return-sequences", "2", "--no-repeat-ngram-size", "2"]);
+    assert_eq!((two.matches("fn ").count() >= 2, two.matches("(score -").count()), (true, 2), "{two}");
+    let output = gpt_lab(&["generate", "--model", place.path("model").to_str().unwrap(), "--prompt", "ünknown"]);
+    assert!(text(&output.stderr).contains("'ü' at position 0"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_stop_button_leaves_a_model_and_its_checkpoint() {
+    let place = Place::new("stop");
+    let stop = place.path("stop");
+    let mut run = place.train(GPT_LAB, "1000000", &["--eval-every", "1"]);
+    let mut run = run.env("GPT_LAB_INTERRUPT", &stop).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = lines.inspect(|line| {
+        if line.starts_with("step 2/") {
+            fs::write(&stop, "").unwrap();
+        }
+    });
+    assert!(lines.any(|line| line.contains("stopped by the learner")));
+    lines.for_each(drop);
+    assert!(run.wait().unwrap().success());
+    let history = json(&place.path("model/history.json"));
+    assert_eq!(history["stopped"], "Interrupted");
+    let steps = history["steps"].as_array().unwrap().len();
+    assert!((2..1000).contains(&steps), "{steps} steps");
+    assert_eq!(json(&place.path("model/checkpoint/state.json"))["step"], steps);
+    let weights = |folder: &str| fs::read(place.path(folder).join("model.safetensors")).unwrap();
+    assert!(weights("model") == weights("model/checkpoint"), "the model is the one of the last step");
+}
+
+/// The limit on the size of a file plays the full disk: both let a write end early.
+#[test]
+fn a_full_disk_leaves_the_old_checkpoint() {
+    let place = Place::new("full");
+    succeeds(place.train(GPT_LAB, "2", &[]).output().unwrap());
+    let state = || json(&place.path("model/checkpoint/state.json"))["step"].clone();
+    let resume = place.train(GPT_LAB, "3", &["--resume"]);
+    let arguments: Vec<&str> = resume.get_args().map(|a| a.to_str().unwrap()).collect();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"", GPT_LAB]).args(arguments);
+    let output = limited.output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("model.safetensors: writing failed"), "{message}");
+    assert_eq!(state(), 2, "the old checkpoint is whole");
+    let files: Vec<_> = fs::read_dir(place.path("model")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(files.iter().all(|name| !name.to_string_lossy().starts_with('.')), "nothing half is left: {files:?}");
+    succeeds(place.train(GPT_LAB, "3", &["--resume"]).output().unwrap());
+    assert_eq!(state(), 3);
+}
+
+#[test]
+fn a_read_only_folder_is_told_before_the_first_step() {
+    let place = Place::new("read-only");
+    let program = place.path("gpt-lab"); // where anybody may run it
+    fs::copy(GPT_LAB, &program).unwrap();
+    fs::create_dir(place.path("model")).unwrap();
+    fs::set_permissions(place.path("model"), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut run = place.train(program.to_str().unwrap(), "1000000", &[]);
+    if fs::write(place.path("model/probe"), "").is_ok() {
+        fs::remove_file(place.path("model/probe")).unwrap();
+        run.uid(65534).gid(65534); // root may write anywhere, nobody may not
+    }
+    let output = run.output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("model/.checkpoint.new: creating the folder failed: Permission denied"), "{message}");
+}
