@@ -1,0 +1,78 @@
+//! What is committed under `assets/`: complete, small, loadable, and what the generator makes today.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gpt_lab::Rng;
+use gpt_lab::data::Windows;
+use gpt_lab::gpt2::Gpt2;
+use gpt_lab::text::Tokenizer;
+use gpt_lab::train::{History, evaluate};
+use gpt_lab_world::World;
+use gpt_lab_world::bpe::Bpe;
+use gpt_lab_world::documents::document;
+use gpt_lab_world::package::{COMPARISONS, INSTRUCTIONS, SETS_SEED};
+use gpt_lab_world::sets::{Side, comparisons, instructions};
+use serde::Serialize;
+
+/// The folder's own limit, and that of the whole repository's assets.
+const MOST: u64 = 12_000_000;
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets")
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { size(&path) } else { path.metadata().unwrap().len() }).sum()
+}
+
+fn box_model() -> (Gpt2, Bpe) {
+    let folder = assets().join("gpt2_box");
+    (Gpt2::load(&folder).unwrap(), Bpe::load(&folder.join("tokenizer.json")).unwrap())
+}
+
+#[test]
+fn everything_is_there_small_and_explained() {
+    let mut total = 0;
+    for folder in ["gpt2_box", "instructions", "comparisons"] {
+        let provenance = fs::read_to_string(assets().join(folder).join("PROVENANCE.md")).unwrap();
+        for word in ["make assets", "cargo run --release -p gpt_lab_world", "MIT or Apache-2.0", "eed "] {
+            assert!(provenance.contains(word), "{folder}/PROVENANCE.md lacks `{word}`");
+        }
+        total += size(&assets().join(folder));
+    }
+    assert!(total < MOST, "{total} bytes");
+}
+
+#[test]
+fn the_model_fits_its_tokenizer_and_its_history() {
+    let (model, bpe) = box_model();
+    assert_eq!(model.vocab_size(), bpe.vocab_size());
+    assert_eq!(model.config.bos_token_id, bpe.end_of_text());
+    let history = History::load(assets().join("gpt2_box/history.json")).unwrap();
+    let last = history.evals.last().unwrap();
+    assert_eq!(last.step, history.steps.len());
+    // Fresh documents of the same mix are as likely to the shipped weights as the history says: the files belong together.
+    let (world, mut rng) = (World::new(), Rng::new(99));
+    let documents: Vec<String> = (0..150).map(|_| document(&world, &mut rng).1).collect();
+    let windows = Windows::from_tokens(bpe.encode_documents(&documents).unwrap(), model.n_positions()).unwrap();
+    let loss = evaluate(&model, &windows, 8, 0).unwrap();
+    assert!((loss - last.validation_loss).abs() < 0.5, "{loss} on fresh documents, {last:?}");
+}
+
+#[test]
+fn the_data_sets_are_what_the_generator_makes() {
+    fn same<T: Serialize>(path: &Path, rows: &[T]) {
+        let text = fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), rows.len(), "{}", path.display());
+        for (line, row) in text.lines().zip(rows) {
+            assert_eq!(line, serde_json::to_string(row).unwrap(), "{}: run `make assets`", path.display());
+        }
+    }
+    let (world, folder) = (World::new(), assets());
+    for (name, side, i) in [("train.jsonl", Side::Train, 0), ("validation.jsonl", Side::Validation, 1)] {
+        same(&folder.join("instructions").join(name), &instructions(&world, side, INSTRUCTIONS[i], SETS_SEED));
+        same(&folder.join("comparisons").join(name), &comparisons(&world, side, COMPARISONS[i], SETS_SEED));
+    }
+}
