@@ -1,0 +1,41 @@
+# Two commands for learners: `make lab` and `make setup`. The others are for who works on the lab itself.
+
+PYTHON ?= python3
+LAB_ARGS ?=
+CASES ?=
+BENCH_ARGS ?=
+WORLD_ARGS ?=
+
+.PHONY: help setup lab test notebooks bench assets
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## build the kernel and everything JupyterLab needs (minutes the first time, seconds after)
+	@$(PYTHON) tools/setup.py
+
+lab: setup ## open the lessons in JupyterLab; LAB_ARGS="--no-browser --port 8890" for its options
+	@exec tools/lab.sh $(LAB_ARGS)
+
+test: ## every test: formatting, lints, Rust, set-up, kernel, notebooks, browser
+	@PYTHON=$(PYTHON) tools/test.sh
+
+notebooks: setup ## run every notebook without a browser and refresh the outputs that are committed
+	@.venv/bin/python -m pip install -q -r tools/requirements-test.txt -c tools/constraints.txt
+	@.venv/bin/python tools/notebooks.py
+
+bench: .venv-bench/.done ## gpt_lab beside its alternatives, into README.md; CASES="train_step growth" for some of it
+	@.venv-bench/bin/python bench/run.py $(CASES) $(BENCH_ARGS)
+
+.venv-bench/.done: bench/requirements.txt
+	@echo "bench: PyTorch and its company into .venv-bench, about 5 GB (some minutes)"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
+# Memory that is freed is not given back to the system: page faults took a quarter of the training's CPU time.
+assets: export MALLOC_MMAP_THRESHOLD_ = 4294967296
+assets: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+assets: export MALLOC_TOP_PAD_ = 268435456
+assets: ## make what assets/ holds again, from nothing; WORLD_ARGS="--steps 6000" for its options
+	@cargo run --locked --release -p gpt_lab_world -- all $(WORLD_ARGS)

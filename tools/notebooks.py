@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Runs every notebook without a browser and refreshes the outputs that are committed: `make notebooks`.
+
+Each notebook is executed top to bottom on our kernel, in notebooks/. It ends at the first error, which is named with
+notebook, cell and message. What differs from run to run (times, ids, versions) is left out of the file, and a hash of
+what the outputs depend on (code cells and Cargo.lock) is kept in the notebook's metadata: `--check` compares it without
+running anything, so that CI sees outputs that are older than their code.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+KERNELSPEC = {"display_name": "Rust (gpt_lab)", "language": "rust", "name": "gpt_lab"}
+LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/x-rust", "pygments_lexer": "rust"}
+HASH = "gpt_lab_outputs_of"  # notebook metadata: what the committed outputs were made from
+CELL_TIMEOUT = 1800
+
+
+class NotebookError(Exception):
+    """A notebook, a cell and what went wrong there."""
+
+
+def source_hash(notebook):
+    """Changes when a code cell or a locked dependency changes. Prose may be edited without running anything."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    lock = (ROOT / "Cargo.lock").read_bytes()
+    return hashlib.sha256(json.dumps(code).encode() + lock).hexdigest()[:16]
+
+
+def execute(path, kernel_name, timeout):
+    """The notebook with fresh outputs; not yet written."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    notebook = nbformat.read(path, as_version=4)
+    at = {"cell": 0}
+
+    def begin(cell, cell_index):
+        at["cell"] = cell_index
+        show_progress(path, cell_index, len(notebook.cells))
+
+    client = NotebookClient(
+        notebook, timeout=timeout, startup_timeout=120, kernel_name=kernel_name, on_cell_start=begin, allow_errors=False,
+        resources={"metadata": {"path": str(NOTEBOOKS)}}, record_timing=False, store_widget_state=False,
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise NotebookError(f"{path.name}, cell {at['cell'] + 1}: {error.ename}: {error.evalue}") from None
+    except CellTimeoutError:
+        raise NotebookError(f"{path.name}, cell {at['cell'] + 1}: not done after {timeout} s") from None
+    except DeadKernelError:
+        raise NotebookError(f"{path.name}, cell {at['cell'] + 1}: the kernel died") from None
+    finally:
+        show_progress(path, None, None)
+    return notebook
+
+
+def show_progress(path, index, total):
+    """One moving line on a terminal, silence elsewhere."""
+    if sys.stderr.isatty():
+        text = "" if index is None else f"{path.name}: cell {index + 1} of {total}"
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
+def normalise(notebook):
+    """Leaves out what differs from run to run although nothing changed."""
+    notebook.metadata = {"kernelspec": KERNELSPEC, "language_info": LANGUAGE, HASH: source_hash(notebook)}
+    count = 0
+    for cell in notebook.cells:
+        kept = {key: cell.metadata[key] for key in ("tags", "jupyter", "slideshow") if key in cell.metadata}
+        cell.metadata = kept
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        cell.outputs = [tidy(output, count) for output in merged(cell.outputs)]
+    return notebook
+
+
+def merged(outputs):
+    """Pieces of one stream that arrived one after another become one output, as on the page."""
+    result = []
+    for output in outputs:
+        if result and output.output_type == "stream" == result[-1].output_type and output.name == result[-1].name:
+            result[-1].text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+def tidy(output, count):
+    """An output without display ids, and streams as they look in the end."""
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    if output.output_type == "stream":
+        output.text = final_lines(output.text)
+    output.pop("transient", None)
+    return output
+
+
+def final_lines(text):
+    """What remains of each line that a carriage return wrote over."""
+    return re.sub(r"[^\n]*\r(?!\n)", "", text.replace("\r\n", "\n"))
+
+
+def write(notebook, path):
+    """Writes to a temporary file first: an interrupted run leaves the old notebook."""
+    import nbformat
+
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def stale(path):
+    """Why the committed outputs do not belong to the committed code, or None."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    if HASH not in notebook.metadata:
+        return "was never run by `make notebooks`"
+    if notebook.metadata[HASH] != source_hash(notebook):
+        return "code or Cargo.lock changed since the outputs were made"
+    failed = [i for i, cell in enumerate(notebook.cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
+    return f"cell {failed[0] + 1} shows an error" if failed else None
+
+
+def check(paths):
+    """Names every notebook whose outputs are stale; the exit code."""
+    reasons = {path.name: stale(path) for path in paths}
+    for name, reason in reasons.items():
+        if reason:
+            print(f"{name}: {reason}: run `make notebooks` and commit the result", file=sys.stderr)
+    return 1 if any(reasons.values()) else 0
+
+
+def refresh(paths, kernel_name, timeout, keep):
+    """Runs the notebooks one after another; the exit code."""
+    for path in paths:
+        started = time.monotonic()
+        try:
+            notebook = normalise(execute(path, kernel_name, timeout))
+        except NotebookError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+        if not keep:
+            write(notebook, path)
+        print(f"{path.name}: {len(notebook.cells)} cells, {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
+    parser.add_argument("--check", action="store_true", help="only look whether committed outputs belong to their code")
+    parser.add_argument("--kernel", default="gpt_lab", help="the kernelspec to run on (default: gpt_lab)")
+    parser.add_argument("--keep", action="store_true", help="run, but leave the files as they are")
+    parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT, help="seconds that one cell may take")
+    arguments = parser.parse_args()
+    paths = arguments.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
+    if not paths:
+        print("there is no notebook in notebooks/", file=sys.stderr)
+        return 1
+    if arguments.check:
+        return check(paths)
+    return refresh(paths, arguments.kernel, arguments.timeout, arguments.keep)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
