@@ -1,0 +1,41 @@
+"""Reads results out of executed notebooks.
+
+A code cell whose metadata has the tag `check:NAME` prints the result NAME; a test asks for it by that name and compares with
+a tolerance. So a notebook can be rewritten without its tests counting cells.
+"""
+
+import re
+
+NUMBER = r"[-+]?\d[\d_,]*\.?\d*(?:e[-+]?\d+)?"
+
+
+def plain_text(cell):
+    """All text that a cell shows: streams, results and displays."""
+    parts = []
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            parts.append(output.text)
+        elif output.output_type in ("execute_result", "display_data"):
+            parts.append(output.data.get("text/plain", ""))
+    return "\n".join(parts)
+
+
+def checked(notebook, name):
+    """The text that the cell tagged `check:NAME` shows."""
+    found = [cell for cell in notebook.cells if f"check:{name}" in cell.metadata.get("tags", [])]
+    assert len(found) == 1, f"{len(found)} cells have the tag check:{name}"
+    return plain_text(found[0])
+
+
+def numbers(text):
+    """All numbers of a text, in order."""
+    return [float(re.sub(r"[_,]", "", number).rstrip(".")) for number in re.findall(NUMBER, text)]
+
+
+def number(notebook, name, after=""):
+    """The first number in the output of `check:NAME`, or the first one after some words."""
+    text = checked(notebook, name)
+    assert after in text, f"{after!r} is not in the output of check:{name}:\n{text}"
+    found = numbers(text.split(after, 1)[1] if after else text)
+    assert found, f"no number in the output of check:{name}:\n{text}"
+    return found[0]
