@@ -1,0 +1,39 @@
+"""The same training in a notebook's cell on our kernel and in a release binary (chapter's model, batch 32), in turn."""
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+from kernels import kernel, run_cell
+from run import KEEP_MEMORY, ROOT, row
+
+BATCH, STEPS, WARM_UP = 32, 20, 2
+LOOP = (ROOT / "bench" / "train_loop.rs").read_text()
+DEP = ':dep gpt_lab = { path = "../gpt_lab" }\nuse gpt_lab::prelude::*;\n'
+
+
+def run(bench):
+    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
+    program = ROOT / "target" / "release" / "examples" / "bench_train"
+    folder = bench.work / "cell_vs_binary"
+    subprocess.run([program, "init", folder, "--batch", str(BATCH), "--batches", str(STEPS)], cwd=ROOT, check=True)
+    env = {**bench.thread_limits(), **KEEP_MEMORY}  # the kernel sets the latter for its cells anyway
+    results = bench.in_turn(
+        cell=lambda: in_a_cell(folder, env),
+        binary=lambda: bench.json_from([program, "run", folder, "--steps", STEPS], **env),
+    )
+    for cell, binary in zip(results["cell"], results["binary"]):
+        if abs(cell["losses"][-1] - binary["losses"][-1]) > 1e-4:
+            sys.exit(f"bench: the cell ends at loss {cell['losses'][-1]}, the binary at {binary['losses'][-1]}")
+    speed = {name: BATCH * 64 / statistics.median(s for one in runs for s in one["seconds"][WARM_UP:])
+             for name, runs in results.items()}
+    return [row("training in a cell", speed["cell"], speed["binary"], "tokens/s", "the same in a release binary; aim 0.97", "higher")]
+
+
+def in_a_cell(folder, env):
+    """Losses and seconds of each step, measured by the loop itself as in the binary."""
+    with kernel("gpt_lab", **{**os.environ, **env}) as client:
+        run_cell(client, DEP + LOOP)
+        run_cell(client, f"let (losses, seconds) = train_loop({json.dumps(str(folder))}, {STEPS})?;")
+        return json.loads(run_cell(client, 'println!("{{\\"losses\\": {losses:?}, \\"seconds\\": {seconds:?}}}");'))

@@ -1,0 +1,71 @@
+"""How long a learner waits: from starting a kernel to the first tensor printed, and for warm cells. Needs `make setup`."""
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+from kernels import NOTEBOOKS, kernel, run_cell, seconds_to_output
+from run import ROOT, row
+
+RUST = ':dep gpt_lab = { path = "../gpt_lab" }\nuse gpt_lab::prelude::*;\nprintln!("{}", Tensor::new(&[1f32, 2.0], &Device::Cpu)?);'
+# Without gpt_lab, as one would write it for the plain evcxr_jupyter.
+PLAIN = ':dep candle-core = "=0.11.1"\nuse candle_core::{Device, Tensor};\nprintln!("{}", Tensor::new(&[1f32, 2.0], &Device::Cpu)?);'
+PYTHON = "import torch, transformers, peft\nprint(torch.tensor([1.0, 2.0]))"
+
+
+def run(bench):
+    than = "IPython + torch, transformers, peft"
+    lab = bench.in_turn(ours=lambda: with_spare(), python=lambda: seconds_to_output("python3", PYTHON))
+    cold = bench.in_turn(ours=lambda: seconds_to_output("gpt_lab", RUST), python=lambda: seconds_to_output("python3", PYTHON))
+    lab, cold = ({name: statistics.median(times) for name, times in one.items()} for one in (lab, cold))
+    bench.say(f"start to first tensor: {lab}, elsewhere {cold}")
+    plain = with_plain_evcxr()
+    cells = warm_cells(bench)
+    q95 = statistics.quantiles(cells, n=20)[-1]
+    return [
+        row("kernel start to first tensor, in `make lab` after 30 s", lab["ours"], lab["python"], "s", than, "lower"),
+        row("kernel start to first tensor, elsewhere", cold["ours"], cold["python"], "s", than, "lower"),
+        row("kernel start to first tensor, elsewhere", cold["ours"], plain, "s", "plain evcxr_jupyter + candle, one round", "lower"),
+        row("warm cell, median", statistics.median(cells), None, "s", f"aim 0.4 s; {len(cells)} cells", "lower"),
+        row("warm cell, 95 %", q95, None, "s", "aim 1 s", "lower"),
+    ]
+
+
+def with_spare():
+    """As in `make lab`, which keeps a spare session warm while JupyterLab runs: the learner opens a notebook half a minute later."""
+    spare = subprocess.Popen([ROOT / "target/kernel/gpt_lab_kernel", "spare", "--watch", str(os.getpid())], cwd=ROOT)
+    try:
+        time.sleep(30)
+        return seconds_to_output("gpt_lab", RUST)
+    finally:
+        spare.terminate()
+        spare.wait()
+
+
+def with_plain_evcxr():
+    """It compiles candle first, so one round is enough. It would rewrite the user's kernelspec, so it gets folders of its own."""
+    build = ["cargo", "build", "-q", "--profile", "kernel", "-p", "gpt_lab_kernel", "--example", "plain"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    program = ROOT / "target" / "kernel" / "examples" / "plain"
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"JUPYTER_DATA_DIR": folder, "JUPYTER_PATH": folder, "EVCXR_CONFIG_DIR": folder}
+        argv = [program, "--control_file", "{connection_file}"]
+        return seconds_to_output("plain", PLAIN, argv, **{**os.environ, **own})
+
+
+def warm_cells(bench):
+    """Seconds for every code cell of the notebooks from sending it to idle, the first of each notebook and those tagged
+    `long` (they compute for a while) left out."""
+    seconds = []
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+        with kernel("gpt_lab") as client:
+            for i, cell in enumerate(cells):
+                start = time.perf_counter()
+                run_cell(client, "".join(cell["source"]))
+                if i > 0 and "long" not in cell["metadata"].get("tags", []):
+                    seconds.append(time.perf_counter() - start)
+        bench.say(f"{path.name}: {len(cells)} cells")
+    return seconds

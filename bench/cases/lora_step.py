@@ -1,0 +1,35 @@
+"""A training step of LoRA (r 4 on c_attn) on GPT-2 of the 124M shape with random weights, 4 x 256 tokens, against transformers
+and PEFT: the same weights, the same adapter, the same batches, float32, without dropout. The losses must agree."""
+import statistics
+import subprocess
+import sys
+
+from run import ROOT, row
+
+BATCH, CONTEXT, STEPS, WARM_UP = 4, 256, 4, 1
+# The first loss is one forward pass of both; later ones follow updates, whose rounding AdamW amplifies.
+CLOSE_AT_FIRST, CLOSE_AT_LAST = 1e-4, 5e-3
+
+
+def run(bench):
+    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_lora"], cwd=ROOT, check=True)
+    program = ROOT / "target" / "release" / "examples" / "bench_lora"
+    folder = bench.work / "lora"
+    subprocess.run([program, "init", folder, "--batch", str(BATCH), "--context", str(CONTEXT), "--batches", str(STEPS)],
+                   cwd=ROOT, check=True)
+    threads = {name: str(bench.threads) for name in ("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "OMP_NUM_THREADS")}
+    torch_program = [bench.python, ROOT / "bench" / "torch_lora.py", folder, "--steps", STEPS, "--threads", bench.threads]
+    results = bench.in_turn(
+        ours=lambda: bench.json_from([program, "run", folder, "--steps", STEPS], **threads),
+        peft=lambda: bench.json_from(torch_program, **threads),
+    )
+    gaps = [abs(a - b) for a, b in zip(results["ours"][0]["losses"], results["peft"][0]["losses"])]
+    bench.say(f"loss {results['ours'][0]['losses'][0]:.4f}, gap at step 1 {gaps[0]:.1e}, largest {max(gaps):.1e}")
+    if gaps[0] > CLOSE_AT_FIRST or max(gaps) > CLOSE_AT_LAST:
+        sys.exit(f"bench: the losses differ by {gaps[0]:.2e} at step 1 and by up to {max(gaps):.2e}: not the same training")
+    versions = results["peft"][0]["versions"]
+    seconds = {name: statistics.median(s for r in runs for s in r["seconds"][WARM_UP:]) for name, runs in results.items()}
+    peak = {name: statistics.median(r["peak_mib"] for r in runs) for name, runs in results.items()}
+    what = f"LoRA step on GPT-2 124M, {BATCH} x {CONTEXT} tokens"
+    return [row(what, seconds["ours"], seconds["peft"], "s", versions, "lower", f"largest gap of the losses {max(gaps):.1e}"),
+            row("peak memory of that", peak["ours"], peak["peft"], "MiB", versions, "lower")]

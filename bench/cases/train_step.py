@@ -1,0 +1,80 @@
+"""A training step of the chapter's model (2,408,290 parameters, context 64) against PyTorch, eager and compiled, from the same
+weights on the same batches, without dropout. First 200 steps to see that the losses agree; then the speed at three batch
+sizes, in the environment as it is and with glibc told to keep freed memory, which helps both sides."""
+import shutil
+import statistics
+import subprocess
+import sys
+
+from run import KEEP_MEMORY, ROOT, row
+
+CURVE_STEPS = 200
+STEPS = {8: 30, 32: 10, 128: 5}
+WARM_UP = 2
+# Losses of two correct float32 programs drift apart slowly, since AdamW amplifies rounding; a wrong gradient shows at once.
+CLOSE_AT_FIRST, CLOSE_AT_LAST = 1e-5, 5e-3
+
+
+def run(bench):
+    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
+    rows = [curves(bench)]
+    for batch, steps in STEPS.items():
+        for note, env in (("", {}), ("freed memory kept", KEEP_MEMORY)):
+            results = bench.in_turn(**sides(bench, batch, steps, steps, env))
+            rows += compare(bench, batch, results, note)
+    return rows
+
+
+def sides(bench, batch, batches, steps, env):
+    """A function for each side that trains for so many steps and returns what it found."""
+    program = ROOT / "target" / "release" / "examples" / "bench_train"
+    folder = bench.work / f"train_{batch}_{batches}"
+    subprocess.run([program, "init", folder, "--batch", str(batch), "--batches", str(batches)], cwd=ROOT, check=True)
+    env = {**bench.thread_limits(), **env}
+    torch = [bench.python, ROOT / "bench" / "torch_gpt.py", folder, "--steps", steps, "--threads", bench.threads]
+    found = {
+        "ours": lambda: bench.json_from([program, "run", folder, "--steps", steps], **env),
+        "eager": lambda: bench.json_from(torch, **env),
+    }
+    if shutil.which("c++") or shutil.which("g++"):
+        found["compile"] = lambda: bench.json_from([*torch, "--compile"], **env)
+    else:
+        bench.say("no C++ compiler, so no torch.compile")
+    return found
+
+
+def curves(bench):
+    results = {name: side() for name, side in sides(bench, 8, CURVE_STEPS, CURVE_STEPS, {}).items()}
+    gap = require_same_training(results)
+    ours, theirs = results["ours"]["losses"], results["eager"]["losses"]
+    bench.say(f"loss {ours[0]:.4f} -> {ours[-1]:.4f}, PyTorch {theirs[0]:.4f} -> {theirs[-1]:.4f}; largest gap {gap:.1e}")
+    return row(f"loss after {CURVE_STEPS} steps, same weights and batches", ours[-1], theirs[-1], "",
+               f"PyTorch {results['eager']['version']}", "lower", f"largest gap in {CURVE_STEPS} steps {gap:.1e}")
+
+
+def require_same_training(results):
+    """Ends the bench if a side computes something else; returns how far the losses are apart at most."""
+    ours, worst = results["ours"]["losses"], 0.0
+    for name, result in results.items():
+        gaps = [abs(a - b) for a, b in zip(ours, result["losses"], strict=True)]
+        if gaps[0] > CLOSE_AT_FIRST or max(gaps) > CLOSE_AT_LAST:
+            sys.exit(f"bench: the losses of ours and {name} differ by {gaps[0]:.2e} at step 1 and by up to {max(gaps):.2e}")
+        worst = max(worst, *gaps)
+    return worst
+
+
+def compare(bench, batch, results, note):
+    for turn in zip(*results.values()):
+        require_same_training(dict(zip(results, turn)))
+    speed = {name: batch * 64 / statistics.median(s for one in runs for s in one["seconds"][WARM_UP:])
+             for name, runs in results.items()}
+    peak = {name: statistics.median(one["peak_mib"] for one in runs) for name, runs in results.items()}
+    bench.say(f"batch {batch} {note}: " + ", ".join(f"{name} {speed[name]:,.0f} tokens/s {peak[name]:,.0f} MiB" for name in speed))
+    torch = f"PyTorch {results['eager'][0]['version']}"
+    rows = []
+    for other, what in (("eager", f"{torch} eager, fused attention"), ("compile", f"{torch}, torch.compile")):
+        if other in results:
+            rows.append(row(f"training step, batch {batch}", speed["ours"], speed[other], "tokens/s", what, "higher", note))
+    if not note:
+        rows.append(row(f"peak memory of that, batch {batch}", peak["ours"], peak["eager"], "MiB", f"{torch} eager", "lower"))
+    return rows
