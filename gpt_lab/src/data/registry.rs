@@ -16,7 +16,7 @@ const LIST: &str = include_str!("corpus_crates.txt");
 /// One crate of the default corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CorpusCrate {
-    /// Its name on crates.io.
+    /// Its name in the registry.
     pub name: &'static str,
     /// The version in the lab's Cargo.lock.
     pub version: &'static str,
