@@ -15,9 +15,9 @@ const MOST_COLUMNS: usize = 12;
 /// Longer tokens are cut.
 const LONGEST: usize = 11;
 /// From one node to its neighbour, and to the next step.
-const CELL: (f64, f64) = (92.0, 52.0);
+const CELL: (f64, f64) = (116.0, 52.0);
 /// A node.
-const NODE: (f64, f64) = (84.0, 30.0);
+const NODE: (f64, f64) = (108.0, 30.0);
 /// Room for the title above and the number of the step on the left.
 const MARGIN: (f64, f64) = (34.0, 66.0);
 
