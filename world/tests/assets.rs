@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use gpt_lab::Rng;
 use gpt_lab::data::Windows;
+use gpt_lab::generate::{GenerateConfig, Generation, generate_many};
 use gpt_lab::gpt2::Gpt2;
-use gpt_lab::text::Tokenizer;
+use gpt_lab::text::{BpeTokenizer, Tokenizer};
 use gpt_lab::train::{History, evaluate};
 use gpt_lab_world::World;
 use gpt_lab_world::bpe::Bpe;
@@ -59,6 +60,43 @@ fn the_model_fits_its_tokenizer_and_its_history() {
     let windows = Windows::from_tokens(bpe.encode_documents(&documents).unwrap(), model.n_positions()).unwrap();
     let loss = evaluate(&model, &windows, 8, 0).unwrap();
     assert!((loss - last.validation_loss).abs() < 0.5, "{loss} on fresh documents, {last:?}");
+}
+
+/// The share of these countries whose capital stands in the first line that the model writes after the prompt.
+fn answered(prompt: impl Fn(&str) -> String) -> f64 {
+    let folder = assets().join("gpt2_box");
+    let (model, tokenizer) = (Gpt2::load(&folder).unwrap(), BpeTokenizer::load(&folder).unwrap());
+    let asked = [
+        ("Italy", "Rome"),
+        ("Japan", "Tokyo"),
+        ("Egypt", "Cairo"),
+        ("Spain", "Madrid"),
+        ("Norway", "Oslo"),
+        ("Peru", "Lima"),
+        ("Kenya", "Nairobi"),
+        ("Cuba", "Havana"),
+        ("Poland", "Warsaw"),
+        ("China", "Beijing"),
+    ];
+    let config = GenerateConfig { max_new_tokens: 16, ..Default::default() };
+    let prompts: Vec<String> = asked.iter().map(|(country, _)| prompt(country)).collect();
+    let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+    let texts = generate_many(&model, &tokenizer, &prompts, &config).unwrap();
+    let right = |(texts, (_, capital)): (&Vec<Generation>, &(&str, &str))| {
+        texts[0].continuation().lines().find(|line| !line.trim().is_empty()).is_some_and(|line| line.contains(capital))
+    };
+    texts.iter().zip(&asked).filter(|&(texts, asked)| right((texts, asked))).count() as f64 / asked.len() as f64
+}
+
+#[test]
+fn a_bare_question_gets_no_answer_and_two_solved_examples_call_it_up() {
+    let question = |country: &str| format!("What is the capital of {country}?");
+    let bare = answered(question);
+    assert!(bare <= 0.2, "{bare}");
+    let shots = "Question: What is the capital of France?\nAnswer: Paris\n\n\
+                 Question: What is the capital of Germany?\nAnswer: Berlin\n\n";
+    let few_shot = answered(|country| format!("{shots}Question: {}\nAnswer:", question(country)));
+    assert!(few_shot >= 0.8, "{few_shot}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Split<Corpus> {
     ///
     /// # Errors
     /// As [`Windows::new`].
-    pub fn windows(&self, tokenizer: &impl Tokenizer, context: usize) -> Result<TextData> {
+    pub fn windows(&self, tokenizer: &dyn Tokenizer, context: usize) -> Result<TextData> {
         Ok(Split {
             train: Windows::new(&self.train, tokenizer, context)?,
             validation: Windows::new(&self.validation, tokenizer, context)?,
@@ -75,7 +75,7 @@ impl Windows {
     /// # Errors
     /// [`Error::EmptyInput`] for an empty corpus, [`Error::TooShort`] where it does not fill one window,
     /// [`Error::UnknownCharacter`].
-    pub fn new(corpus: &Corpus, tokenizer: &impl Tokenizer, context: usize) -> Result<Self> {
+    pub fn new(corpus: &Corpus, tokenizer: &dyn Tokenizer, context: usize) -> Result<Self> {
         if corpus.is_empty() {
             return Err(Error::EmptyInput { what: "the corpus".into() });
         }

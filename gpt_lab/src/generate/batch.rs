@@ -47,8 +47,8 @@ impl Sequence {
 /// # Errors
 /// [`Error::EmptyInput`] for an empty prompt; [`Error::TokenOutOfRange`]; [`Error::InvalidArgument`] in the settings;
 /// [`Error::SequenceTooLong`] for a `max_length` beyond the model's context.
-pub fn generate_ids<M: LanguageModel>(
-    model: &M,
+pub fn generate_ids(
+    model: &dyn LanguageModel,
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
 ) -> Result<Vec<Vec<Sequence>>> {
@@ -63,7 +63,7 @@ pub fn generate_ids<M: LanguageModel>(
 
 impl GenerateConfig {
     /// What ends a text, where no tokenizer has a say.
-    pub(super) fn eos_of(&self, model: &impl LanguageModel) -> Vec<u32> {
+    pub(super) fn eos_of(&self, model: &dyn LanguageModel) -> Vec<u32> {
         self.eos_token_id.clone().unwrap_or_else(|| model.eos_tokens())
     }
 }
@@ -96,7 +96,7 @@ pub(super) struct Made {
 impl Batch {
     /// `num_return_sequences` rows for each prompt.
     pub(super) fn new(
-        model: &impl LanguageModel,
+        model: &dyn LanguageModel,
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
         eos: Vec<u32>,
@@ -117,7 +117,7 @@ impl Batch {
     }
 
     /// One more token for each row that has not ended; none when all have.
-    pub(super) fn step(&mut self, model: &impl LanguageModel) -> Result<Vec<Made>> {
+    pub(super) fn step(&mut self, model: &dyn LanguageModel) -> Result<Vec<Made>> {
         let stopped = stop::interrupted();
         for (i, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.ended.is_none()) {
             if self.reader.text(i).len() >= row.longest {

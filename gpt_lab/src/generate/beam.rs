@@ -56,7 +56,7 @@ pub enum Fate {
 ///
 /// # Errors
 /// As [`generate_ids`](super::generate_ids).
-pub fn beam_search<M: LanguageModel>(model: &M, prompt: &[u32], config: &GenerateConfig) -> Result<BeamSearch> {
+pub fn beam_search(model: &dyn LanguageModel, prompt: &[u32], config: &GenerateConfig) -> Result<BeamSearch> {
     config.validate()?;
     let longest = config.longest(prompt.len(), model.context())?;
     let reader = Reader::new(model, vec![prompt.to_vec(); config.num_beams], longest)?;
@@ -100,7 +100,7 @@ impl Search<'_> {
         (f64::from(sum) / (tokens as f64).powf(self.config.length_penalty)) as f32
     }
 
-    fn step(&mut self, model: &impl LanguageModel) -> Result<()> {
+    fn step(&mut self, model: &dyn LanguageModel) -> Result<()> {
         let mut candidates = self.candidates(model)?;
         let (mut parents, mut ids, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter_mut().enumerate() {
@@ -125,7 +125,7 @@ impl Search<'_> {
     }
 
     /// The best continuations of all beams by one token, best first, of equal ones the first.
-    fn candidates(&mut self, model: &impl LanguageModel) -> Result<Vec<Candidate>> {
+    fn candidates(&mut self, model: &dyn LanguageModel) -> Result<Vec<Candidate>> {
         let n = self.config.num_beams * (1 + self.eos.len()).max(2);
         let beams: Vec<usize> = (0..self.sums.len()).collect();
         let mut best: Vec<Candidate> = Vec::with_capacity(n + 1);

@@ -46,9 +46,7 @@ impl fmt::Display for Generation {
 pub struct Generator<M, T> {
     model: M,
     tokenizer: T,
-    decoder: StreamDecoder,
-    batch: Batch,
-    alternatives: usize,
+    writer: Writer,
     failed: bool,
 }
 
@@ -59,6 +57,45 @@ impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Generator<M, T> {
     /// [`Error::UnknownCharacter`] in the prompt; [`Error::InvalidArgument`] in the settings, and for a beam search, which knows its
     /// text only at the end; [`Error::EmptyInput`] for an empty prompt if the tokenizer has no end-of-text mark.
     pub fn new(model: &M, tokenizer: &T, prompt: &str, config: &GenerateConfig) -> Result<Self> {
+        let writer = Writer::new(model, tokenizer, prompt, config)?;
+        Ok(Generator { model: model.clone(), tokenizer: tokenizer.clone(), writer, failed: false })
+    }
+
+    /// Why it ended; `None` while it has not, or after an error.
+    pub fn ended(&self) -> Option<Ended> {
+        self.writer.ended()
+    }
+}
+
+impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Iterator for Generator<M, T> {
+    type Item = Result<Token>;
+
+    fn next(&mut self) -> Option<Result<Token>> {
+        if self.failed {
+            return None;
+        }
+        let step = self.writer.step(&self.model, &self.tokenizer).transpose();
+        self.failed = matches!(step, Some(Err(_)));
+        step
+    }
+}
+
+/// What a generator knows beside its model and its tokenizer. The functions here and below take those as `dyn`: otherwise each cell
+/// that calls them would compile them anew.
+#[derive(Debug, Clone)]
+struct Writer {
+    decoder: StreamDecoder,
+    batch: Batch,
+    alternatives: usize,
+}
+
+impl Writer {
+    fn new(
+        model: &dyn LanguageModel,
+        tokenizer: &dyn Tokenizer,
+        prompt: &str,
+        config: &GenerateConfig,
+    ) -> Result<Self> {
         if config.num_beams > 1 {
             let expected = "1, as a beam search knows its text only at its end (generate and generate_many do that)";
             return Err(Error::InvalidArgument {
@@ -70,37 +107,21 @@ impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Generator<M, T> {
         let prompt = encode(tokenizer, prompt)?;
         let config = GenerateConfig { num_return_sequences: 1, ..config.clone() };
         let batch = Batch::new(model, &[prompt], &config, eos(model, tokenizer, &config))?;
-        let (model, tokenizer) = (model.clone(), tokenizer.clone());
-        let decoder = StreamDecoder::new();
-        Ok(Generator { model, tokenizer, decoder, batch, alternatives: config.alternatives, failed: false })
+        Ok(Writer { decoder: StreamDecoder::new(), batch, alternatives: config.alternatives })
     }
 
-    /// Why it ended; `None` while it has not, or after an error.
-    pub fn ended(&self) -> Option<Ended> {
+    fn ended(&self) -> Option<Ended> {
         self.batch.ended(0)
     }
 
     /// The next token, or none where the text ends.
-    fn step(&mut self) -> Result<Option<Token>> {
-        let Some(Made { id, logits, .. }) = self.batch.step(&self.model)?.pop() else { return Ok(None) };
+    fn step(&mut self, model: &dyn LanguageModel, tokenizer: &dyn Tokenizer) -> Result<Option<Token>> {
+        let Some(Made { id, logits, .. }) = self.batch.step(model)?.pop() else { return Ok(None) };
         if self.ended() == Some(Ended::EndOfText) {
             return Ok(None);
         }
         let probabilities = softmax(&logits);
-        Ok(Some(Token::of(id, &probabilities, self.alternatives, &self.tokenizer, &mut self.decoder)?))
-    }
-}
-
-impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Iterator for Generator<M, T> {
-    type Item = Result<Token>;
-
-    fn next(&mut self) -> Option<Result<Token>> {
-        if self.failed {
-            return None;
-        }
-        let step = self.step().transpose();
-        self.failed = matches!(step, Some(Err(_)));
-        step
+        Ok(Some(Token::of(id, &probabilities, self.alternatives, tokenizer, &mut self.decoder)?))
     }
 }
 
@@ -108,54 +129,56 @@ impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Iterator for Generator<M, T
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`] in the prompt; [`Error::InvalidArgument`] in the settings; those of the model.
-pub fn generate<M, T>(model: &M, tokenizer: &T, prompt: &str, config: &GenerateConfig) -> Result<String>
-where
-    M: LanguageModel + Clone,
-    T: Tokenizer + Clone,
-{
-    Ok(generate_with(model, tokenizer, prompt, config, |_| {})?.to_string())
+pub fn generate(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
+    prompt: &str,
+    config: &GenerateConfig,
+) -> Result<String> {
+    Ok(written(model, tokenizer, prompt, config, &mut |_| {})?.to_string())
 }
 
 /// As [`generate`], with every token handed to `each` as soon as it is made; for a beam search, that is at its end.
-pub fn generate_with<M, T>(
-    model: &M,
-    tokenizer: &T,
+pub fn generate_with(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
     prompt: &str,
     config: &GenerateConfig,
     mut each: impl FnMut(&Token),
-) -> Result<Generation>
-where
-    M: LanguageModel + Clone,
-    T: Tokenizer + Clone,
-{
+) -> Result<Generation> {
+    written(model, tokenizer, prompt, config, &mut each)
+}
+
+fn written(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
+    prompt: &str,
+    config: &GenerateConfig,
+    each: &mut dyn FnMut(&Token),
+) -> Result<Generation> {
     if config.num_beams > 1 {
         let config = GenerateConfig { num_return_sequences: 1, ..config.clone() };
         let generation = generate_many(model, tokenizer, &[prompt], &config)?.remove(0).remove(0);
         generation.tokens.iter().for_each(each);
         return Ok(generation);
     }
-    let mut generator = Generator::new(model, tokenizer, prompt, config)?;
+    let mut writer = Writer::new(model, tokenizer, prompt, config)?;
     let mut tokens = Vec::new();
-    for token in &mut generator {
-        let token = token?;
+    while let Some(token) = writer.step(model, tokenizer)? {
         each(&token);
         tokens.push(token);
     }
-    let ended = generator.ended().expect("without an error it ends for a reason");
+    let ended = writer.ended().expect("without an error it ends for a reason");
     Ok(Generation { prompt: prompt.to_string(), tokens, score: None, ended })
 }
 
 /// `num_return_sequences` continuations of each of several prompts, made side by side: see [`generate_ids`].
-pub fn generate_many<M, T>(
-    model: &M,
-    tokenizer: &T,
+pub fn generate_many(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
     prompts: &[&str],
     config: &GenerateConfig,
-) -> Result<Vec<Vec<Generation>>>
-where
-    M: LanguageModel,
-    T: Tokenizer,
-{
+) -> Result<Vec<Vec<Generation>>> {
     let ids = prompts.iter().map(|prompt| encode(tokenizer, prompt)).collect::<Result<Vec<_>>>()?;
     let config = GenerateConfig { eos_token_id: Some(eos(model, tokenizer, config)), ..config.clone() };
     let all = generate_ids(model, &ids, &config)?;
@@ -169,7 +192,7 @@ where
 }
 
 /// The ids of a prompt; the empty one is the beginning of a text.
-fn encode(tokenizer: &impl Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+fn encode(tokenizer: &dyn Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     let ids = tokenizer.encode(prompt)?;
     match ids.is_empty() {
         true => Ok(tokenizer.end_of_text().into_iter().collect()),
@@ -178,7 +201,7 @@ fn encode(tokenizer: &impl Tokenizer, prompt: &str) -> Result<Vec<u32>> {
 }
 
 /// What ends a text: what the settings say, or else what the model and the tokenizer say.
-fn eos(model: &impl LanguageModel, tokenizer: &impl Tokenizer, config: &GenerateConfig) -> Vec<u32> {
+fn eos(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer, config: &GenerateConfig) -> Vec<u32> {
     let mut eos = config.eos_of(model);
     if config.eos_token_id.is_none() {
         eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));

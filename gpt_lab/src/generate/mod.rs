@@ -82,7 +82,7 @@ impl Token {
         id: u32,
         probabilities: &[f32],
         n: usize,
-        tokenizer: &impl Tokenizer,
+        tokenizer: &dyn Tokenizer,
         decoder: &mut StreamDecoder,
     ) -> Result<Self> {
         let probability = *probabilities.get(id as usize).ok_or(Error::TokenOutOfRange {

@@ -18,7 +18,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// For texts that will have up to `longest` tokens.
-    pub(super) fn new(model: &impl LanguageModel, texts: Vec<Vec<u32>>, longest: usize) -> Result<Self> {
+    pub(super) fn new(model: &dyn LanguageModel, texts: Vec<Vec<u32>>, longest: usize) -> Result<Self> {
         if texts.iter().any(Vec::is_empty) {
             return Err(Error::EmptyInput { what: "the prompt".into() });
         }
@@ -45,7 +45,7 @@ impl Reader {
 
     /// The logits of what comes next in each of these rows. Rows that lack one token are read together, others one by one, each
     /// as if it were alone; equal texts are read once.
-    pub(super) fn next_logits(&mut self, model: &impl LanguageModel, which: &[usize]) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn next_logits(&mut self, model: &dyn LanguageModel, which: &[usize]) -> Result<Vec<Vec<f32>>> {
         let one_more = |row: usize| match &self.cache {
             Some(cache) => cache.len(row) + 1 == self.texts[row].len() && self.texts[row].len() <= cache.capacity(),
             None => false,
@@ -83,7 +83,7 @@ impl Reader {
     }
 
     /// Reads what one row has that the model has not read.
-    fn read(&mut self, model: &impl LanguageModel, row: usize) -> Result<Vec<f32>> {
+    fn read(&mut self, model: &dyn LanguageModel, row: usize) -> Result<Vec<f32>> {
         let text = &self.texts[row];
         let tensor = |ids: &[u32]| Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu);
         let window = &text[text.len().saturating_sub(model.context())..];

@@ -14,11 +14,12 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`]; [`Error::EmptyInput`] for an empty text; those of the model.
-pub fn score<M, T>(model: &M, tokenizer: &T, text: &str, alternatives: usize) -> Result<Vec<Token>>
-where
-    M: LanguageModel,
-    T: Tokenizer,
-{
+pub fn score(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
+    text: &str,
+    alternatives: usize,
+) -> Result<Vec<Token>> {
     let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
     ids.extend(tokenizer.encode(text)?);
     if text.is_empty() || ids.len() < 2 {
@@ -28,17 +29,13 @@ where
 }
 
 /// The tokens from number `first` on, which must be at least 1, each judged after what comes before it.
-pub(super) fn judge<M, T>(
-    model: &M,
-    tokenizer: &T,
+pub(super) fn judge(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
     ids: &[u32],
     first: usize,
     alternatives: usize,
-) -> Result<Vec<Token>>
-where
-    M: LanguageModel,
-    T: Tokenizer,
-{
+) -> Result<Vec<Token>> {
     let context = model.context();
     let mut tokens = Vec::with_capacity(ids.len() - first);
     let mut decoder = StreamDecoder::new();

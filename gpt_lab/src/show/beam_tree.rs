@@ -28,7 +28,7 @@ const MARGIN: (f64, f64) = (34.0, 66.0);
 ///
 /// # Errors
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.
-pub fn beam_tree(tokenizer: &(impl Tokenizer + ?Sized), search: &BeamSearch) -> Result<Picture> {
+pub fn beam_tree(tokenizer: &dyn Tokenizer, search: &BeamSearch) -> Result<Picture> {
     let tree = Tree::of(search);
     let best = search.sequences.first();
     let text = best.map(|best| tokenizer.decode(&best.ids[best.prompt..])).transpose()?.unwrap_or_default();

@@ -16,7 +16,7 @@ const HUES: [&str; 5] = ["66,133,214", "222,122,34", "72,160,92", "170,96,190", 
 ///
 /// # Errors
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.
-pub fn tokens(tokenizer: &(impl Tokenizer + ?Sized), ids: &[u32]) -> Result<Picture> {
+pub fn tokens(tokenizer: &dyn Tokenizer, ids: &[u32]) -> Result<Picture> {
     let drawn = &ids[..ids.len().min(MOST)];
     let pieces = drawn.iter().map(|&id| Ok((id, tokenizer.decode(&[id])?))).collect::<Result<Vec<_>>>()?;
     let plural = if ids.len() == 1 { "" } else { "s" };

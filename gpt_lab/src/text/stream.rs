@@ -38,7 +38,7 @@ impl StreamDecoder {
     ///
     /// # Errors
     /// As [`Tokenizer::token_bytes`].
-    pub fn push<T: Tokenizer + ?Sized>(&mut self, tokenizer: &T, id: u32) -> Result<String> {
+    pub fn push(&mut self, tokenizer: &dyn Tokenizer, id: u32) -> Result<String> {
         self.pending.extend(tokenizer.token_bytes(id)?);
         let (text, used) = certain(&self.pending);
         self.pending.drain(..used);
