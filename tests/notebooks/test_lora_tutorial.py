@@ -22,8 +22,9 @@ def percents(lesson, name):
 
 
 def test_a_fresh_adapter_changes_nothing(lesson):
-    for name, after in (("nothing-at-first", "gap "), ("gpt", "gap before training: ")):
-        assert number(lesson, name, after=after) == 0
+    """Apart from rounding: the library computes an adapted layer in another order than a plain one."""
+    assert number(lesson, "nothing-at-first", after="gap ") < 1e-6
+    assert number(lesson, "gpt", after="gap before training: ") < 1e-4
 
 
 def test_with_b_at_zero_only_b_moves_and_with_both_at_zero_nothing_does(lesson):
@@ -74,6 +75,7 @@ def test_only_the_active_adapter_gets_gradients(lesson):
 
 def test_each_adapter_has_its_own_skill(lesson):
     assert percents(lesson, "training")[0] > 93 and percents(lesson, "rank-one")[0] > 93
+    assert percents(lesson, "stuck")[0] < 95
     assert percents(lesson, "second")[0] > 93
     table = numbers(checked(lesson, "switching").replace("−", "-"))[-9:]
     for own in range(3):
@@ -85,7 +87,7 @@ def test_merging_agrees_and_subtracting_does_not_undo_it(lesson):
     assert number(lesson, "merge", after="gap ") < 1e-4
     assert number(lesson, "merge", after="trainable params: ") == 0
     assert number(lesson, "unmerge", after="gap ") == 0
-    assert number(lesson, "subtract", after="after 1 rounds: gap ") > 0
+    assert number(lesson, "subtract", after="gap ") > 0
 
 
 def test_an_adapter_comes_back_from_its_files_and_belongs_to_its_base(lesson):
