@@ -183,7 +183,8 @@ fn naming(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
 fn story(world: &World, rng: &mut Rng) -> Option<Instruction> {
     let instruction = *pick(&["Tell me a story.", "Write a short story.", "Please tell a short story."], rng);
     let text = document_of(Kind::Story, world, rng);
-    Some(Instruction::new(instruction.into(), String::new(), text, Vec::new())).filter(|row| !row.output.contains("\n\n"))
+    Some(Instruction::new(instruction.into(), String::new(), text, Vec::new()))
+        .filter(|row| !row.output.contains("\n\n"))
 }
 
 /// A row in the schema of WebGPT's comparisons, with one field more: the reason of the preference.

@@ -184,7 +184,8 @@ mod tests {
     use crate::train::evaluate;
 
     fn rows() -> Vec<Instruction> {
-        let row = |instruction: &str, output: &str| Instruction { output: output.into(), ..Instruction::ask(instruction) };
+        let row =
+            |instruction: &str, output: &str| Instruction { output: output.into(), ..Instruction::ask(instruction) };
         vec![row("Say a.", "a"), row("Say abc.", "abc"), row("Say it very long.", &"x".repeat(100))]
     }
 
@@ -201,7 +202,11 @@ mod tests {
         let batch = data.batch(&[0, 1]).unwrap();
         let (inputs, targets) = (numbers(&batch.inputs), numbers(&batch.targets));
         let prompt = rows()[0].prompt().len();
-        assert_eq!(inputs[0].len(), prompt + 2 + 3, "the longer row has two letters more on either side, and loses its end");
+        assert_eq!(
+            inputs[0].len(),
+            prompt + 2 + 3,
+            "the longer row has two letters more on either side, and loses its end"
+        );
         let a = i64::from(tokenizer.encode("a").unwrap()[0]);
         assert!(targets[0][..prompt - 1].iter().all(|&target| target == IGNORE_INDEX));
         assert_eq!(targets[0][prompt - 1..prompt + 1], [a, end]);
@@ -222,7 +227,8 @@ mod tests {
         let tokenizer = CharTokenizer::ascii();
         let masked = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
         let all = masked.clone().learning_prompts();
-        let kept = |data: &AnswerRows| numbers(&data.batch(&[0]).unwrap().targets)[0].iter().filter(|t| **t >= 0).count();
+        let kept =
+            |data: &AnswerRows| numbers(&data.batch(&[0]).unwrap().targets)[0].iter().filter(|t| **t >= 0).count();
         assert_eq!((kept(&masked), kept(&all)), (2, rows()[0].prompt().len() + 1));
         assert_ne!(masked.fingerprint(), all.fingerprint());
     }
@@ -231,14 +237,18 @@ mod tests {
     #[test]
     fn padding_changes_no_loss() {
         let tokenizer = CharTokenizer::ascii();
-        let model = Gpt2::new(&Gpt2Config { n_positions: 200, ..Gpt2Config::small(tokenizer.vocab_size()) }, 1).unwrap();
+        let model =
+            Gpt2::new(&Gpt2Config { n_positions: 200, ..Gpt2Config::small(tokenizer.vocab_size()) }, 1).unwrap();
         let data = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
         let (alone, beside) = (data.batch(&[0]).unwrap(), data.batch(&[0, 1]).unwrap());
         let loss = |inputs: &Tensor, targets: &Tensor| {
             model.loss_on(inputs, targets, &mut crate::Mode::Eval).unwrap().to_scalar::<f32>().unwrap()
         };
         let one = loss(&alone.inputs, &alone.targets);
-        let same = loss(&beside.inputs.narrow(0, 0, 1).unwrap(), &beside.targets.narrow(0, 0, 1).unwrap().contiguous().unwrap());
+        let same = loss(
+            &beside.inputs.narrow(0, 0, 1).unwrap(),
+            &beside.targets.narrow(0, 0, 1).unwrap().contiguous().unwrap(),
+        );
         assert!((one - same).abs() < 1e-5, "{one} alone, {same} padded");
         assert!(evaluate(&model, &data, 2, 0).unwrap().is_finite());
     }

@@ -21,11 +21,7 @@ pub fn histories(runs: &[(&str, &History)]) -> Picture {
 }
 
 /// As [`histories`], with a progress bar and lines of text above, and steps up to `x_until`.
-pub(super) fn panels(
-    runs: &[(&str, &History)],
-    progress: Option<(f64, Vec<String>)>,
-    x_until: Option<f64>,
-) -> Picture {
+pub(super) fn panels(runs: &[(&str, &History)], progress: Option<(f64, Vec<String>)>, x_until: Option<f64>) -> Picture {
     let [mut losses, mut norms, mut rates] = [(); 3].map(|()| Vec::new());
     let (mut legend, mut text) = (Vec::new(), Vec::new());
     for ((name, history), colour) in runs.iter().zip(PALETTE.iter().cycle()) {
@@ -87,7 +83,8 @@ fn describe(name: &str, history: &History, smooth: &[(f64, f64)], speed: &str) -
     let (Some(first), Some(last)) = (history.steps.first(), history.steps.last()) else {
         return format!("{name}: no steps yet");
     };
-    let largest = |value: &dyn Fn(&crate::train::StepRecord) -> f64| history.steps.iter().map(value).fold(0.0, f64::max);
+    let largest =
+        |value: &dyn Fn(&crate::train::StepRecord) -> f64| history.steps.iter().map(value).fold(0.0, f64::max);
     format!(
         "{name}: {} steps, loss {:.3} → {:.3}, gradient norm {:.3} → {:.3} (largest {:.3}), learning rate up to {:.1e}, {speed}",
         history.steps.len(),
@@ -116,9 +113,15 @@ mod tests {
         };
         let (long, short) = (run(90, 2.0), run(30, f32::NAN));
         let picture = histories(&[("<mended>", &long), ("collapsed", &short)]);
-        assert!(picture.text.contains("<mended>: 90 steps, loss 2.000 → 2.000, gradient norm 1.000 → 90.000"), "{}", picture.text);
+        assert!(
+            picture.text.contains("<mended>: 90 steps, loss 2.000 → 2.000, gradient norm 1.000 → 90.000"),
+            "{}",
+            picture.text
+        );
         let svg = picture.svg.unwrap();
-        for part in ["gradient norm", "learning rate", "loss (nats per token)", "&lt;mended&gt; (4,000 tokens/s)", "step"] {
+        for part in
+            ["gradient norm", "learning rate", "loss (nats per token)", "&lt;mended&gt; (4,000 tokens/s)", "step"]
+        {
             assert!(svg.contains(part), "{part} is missing");
         }
     }
