@@ -51,9 +51,10 @@ pub use rng::Rng;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
-    pub use crate::data::{Corpus, Examples, Split, Windows};
+    pub use crate::data::{AnswerRows, Batch, Corpus, Examples, Instruction, Split, Windows};
     pub use crate::generate::{
-        EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
+        AnswerRate, EarlyStopping, GenerateConfig, answer_rate, beam_search, generate, generate_ids, generate_many,
+        generate_with, score,
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};

@@ -230,7 +230,7 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     write_lines(&instructions.join("validation.jsonl"), &validation)?;
     let more = format!(
         "{} rows to learn from and {} to judge by, in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output, \
-         text.\nThe validation rows use wordings that neither the base model's text nor a training row has; half of them or more \
+         text,\nand with a field `answers`: a right response tells one of these (empty: no list could hold every right one).\nThe validation rows use wordings that neither the base model's text nor a training row has; half of them or more \
          ask for\nfacts of which no training row of this set speaks (the base model has read them). Relations marked `unasked` in \
          `world/templates/`\nappear in neither.",
         train.len(),

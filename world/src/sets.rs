@@ -11,7 +11,7 @@ use crate::wording::{capitalised, number};
 /// One fact in so many is never in the instructions to learn from.
 const HELD_FACTS: usize = 8;
 
-/// A row in the schema of Alpaca.
+/// A row in the schema of Alpaca, with one field more: by what an answer is judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Instruction {
     /// What is to be done.
@@ -22,6 +22,8 @@ pub struct Instruction {
     pub output: String,
     /// The prompt with the response.
     pub text: String,
+    /// What a right response tells, any of these; nothing where no list could hold every right response.
+    pub answers: Vec<String>,
 }
 
 /// Alpaca's prompt, up to the place where the response begins.
@@ -41,9 +43,9 @@ pub fn prompt(instruction: &str, input: &str) -> String {
 }
 
 impl Instruction {
-    fn new(instruction: String, input: String, output: String) -> Self {
+    fn new(instruction: String, input: String, output: String, answers: Vec<String>) -> Self {
         let text = prompt(&instruction, &input) + &output;
-        Instruction { instruction, input, output, text }
+        Instruction { instruction, input, output, text, answers }
     }
 }
 
@@ -106,7 +108,8 @@ fn asked(world: &World, side: Side, rng: &mut Rng) -> (Fact, String) {
 
 fn question(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let (fact, question) = asked(world, side, rng);
-    Some(Instruction::new(question, String::new(), world.relation(&fact).statement(&fact, rng)))
+    let output = world.relation(&fact).statement(&fact, rng);
+    Some(Instruction::new(question, String::new(), output, fact.objects))
 }
 
 fn with_input(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
@@ -115,7 +118,8 @@ fn with_input(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
         Side::Train => *pick(&["Answer the question.", "Answer in one sentence.", "Reply to this question."], rng),
         Side::Validation => "Give an answer to the question below.",
     };
-    Some(Instruction::new(instruction.into(), question, world.relation(&fact).statement(&fact, rng)))
+    let output = world.relation(&fact).statement(&fact, rng);
+    Some(Instruction::new(instruction.into(), question, output, fact.objects))
 }
 
 fn claim(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
@@ -127,11 +131,11 @@ fn claim(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     };
     let truth = relation.statement(&fact, rng);
     if rng.below(2) == 0 {
-        return Some(Instruction::new(instruction.into(), truth, "This is true.".into()));
+        return Some(Instruction::new(instruction.into(), truth, "This is true.".into(), vec!["true".into()]));
     }
     let wrong = world.wrong_object(&fact, rng)?;
     let said = relation.statement_with(&fact, &wrong, rng);
-    Some(Instruction::new(instruction.into(), said, format!("This is false. {truth}")))
+    Some(Instruction::new(instruction.into(), said, format!("This is false. {truth}"), vec!["false".into()]))
 }
 
 fn sum(side: Side, rng: &mut Rng) -> Option<Instruction> {
@@ -150,7 +154,7 @@ fn sum(side: Side, rng: &mut Rng) -> Option<Instruction> {
         Side::Validation => "How much is this together?",
     };
     let output = capitalised(&format!("{} plus {} is {}.", number(a), number(b), number(a + b)));
-    Some(Instruction::new(instruction.into(), format!("{} and {}", number(a), number(b)), output))
+    Some(Instruction::new(instruction.into(), format!("{} and {}", number(a), number(b)), output, vec![number(a + b)]))
 }
 
 /// Three things of a kind.
@@ -173,13 +177,14 @@ fn naming(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let verb =
         if side == Side::Train { *pick(&["Name three", "List three", "Give three"], rng) } else { "Think of three" };
     let output = capitalised(&format!("{a}, {b} and {c}."));
-    Some(Instruction::new(format!("{verb} {what} {object}."), String::new(), output))
+    Some(Instruction::new(format!("{verb} {what} {object}."), String::new(), output, Vec::new()))
 }
 
 fn story(world: &World, rng: &mut Rng) -> Option<Instruction> {
     let instruction = *pick(&["Tell me a story.", "Write a short story.", "Please tell a short story."], rng);
     let text = document_of(Kind::Story, world, rng);
-    Some(Instruction::new(instruction.into(), String::new(), text)).filter(|row| !row.output.contains("\n\n"))
+    Some(Instruction::new(instruction.into(), String::new(), text, Vec::new()))
+        .filter(|row| !row.output.contains("\n\n"))
 }
 
 /// A row in the schema of WebGPT's comparisons, with one field more: the reason of the preference.

@@ -3,13 +3,20 @@
 //! [`Corpus`] (functions cut out of source files) → [`Corpus::split`] (by function, so that nothing of a validation
 //! function was ever trained on) → [`Windows`] (rows of `context` tokens and the same rows one token later) →
 //! [`Batch`] (`[B, T]`).
+//!
+//! [`Instruction`] (rows in Alpaca's schema) → [`Windows::of_instructions`] (one long text, cut) or [`AnswerRows`] (one a row,
+//! prompt and padding masked).
 
+mod answer_rows;
 mod corpus;
+mod instructions;
 mod python_source;
 mod registry;
 mod rust_source;
 mod windows;
 
+pub use answer_rows::AnswerRows;
 pub use corpus::{Corpus, Function, Language, Skipped};
+pub use instructions::Instruction;
 pub use registry::{CorpusCrate, corpus_crates, missing_corpus_crates, registry_folder};
 pub use windows::{Batch, Examples, Split, TextData, Windows};

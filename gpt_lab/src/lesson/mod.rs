@@ -7,6 +7,7 @@
 pub mod char_gpt;
 pub mod gpt2;
 pub mod lora;
+pub mod sft;
 mod verdict;
 
 pub use verdict::Verdict;

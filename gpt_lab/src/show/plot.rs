@@ -59,6 +59,10 @@ pub(super) struct Plot {
     pub progress: Option<(f64, Vec<String>)>,
     /// The x axis reaches at least this far, so that a live plot does not rescale at every step.
     pub x_until: Option<f64>,
+    /// The x axis begins at this or below.
+    pub x_from: Option<f64>,
+    /// The y values are logarithms to base 10 of what the axis says.
+    pub log_y: bool,
 }
 
 /// Lines that share two axes; one colour each, in the order given.
@@ -100,7 +104,7 @@ impl Plot {
     }
 
     /// The progress bar, the title and the legend; returns how much room they took.
-    fn draw_head(&self, root: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<i32> {
+    pub(super) fn draw_head(&self, root: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<i32> {
         let (left, right) = (16, SIZE.0 as i32 - 16);
         let mut y = 12;
         if let Some((share, lines)) = &self.progress {
@@ -136,7 +140,7 @@ impl Plot {
         Some(y + 22)
     }
 
-    fn draw_lines(&self, area: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<()> {
+    pub(super) fn draw_lines(&self, area: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<()> {
         let (xs, ys) = self.ranges();
         let mut chart = ChartBuilder::on(area)
             .x_label_area_size(if self.x_label.is_empty() { 26 } else { 40 })
@@ -144,6 +148,8 @@ impl Plot {
             .build_cartesian_2d(xs.clone(), ys.clone())
             .ok()?;
         let (x_tick, y_tick) = (tick_format(&xs), tick_format(&ys));
+        let power = |value: &f64| super::paint::number(10f64.powf(*value));
+        let y_tick: &dyn Fn(&f64) -> String = if self.log_y { &power } else { &y_tick };
         chart
             .configure_mesh()
             .bold_line_style(FAINT)
@@ -183,7 +189,7 @@ impl Plot {
         let range = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
         };
-        let (x0, x1) = range(&mut points().map(|p| p.0).chain(self.x_until));
+        let (x0, x1) = range(&mut points().map(|p| p.0).chain(self.x_until).chain(self.x_from));
         let (y0, y1) = range(&mut points().map(|p| p.1));
         let open = |low: f64, high: f64, air: f64| match (low.is_finite(), high - low) {
             (false, _) => 0.0..1.0,

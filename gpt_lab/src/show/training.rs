@@ -1,6 +1,7 @@
 //! Loss curves, of runs that are over and of the one that is going on.
 
 use super::Picture;
+use super::histories::panels;
 use super::plot::{Line, PALETTE, Plot, Stroke};
 use crate::lab::{Live, clock};
 use crate::train::{Event, History, Listener, Progress, Stopped};
@@ -32,12 +33,13 @@ pub fn loss_curves(runs: &[(&str, &History)]) -> Picture {
 pub struct LiveTraining {
     live: Live,
     baseline: Option<(String, f64)>,
+    detailed: bool,
 }
 
 impl LiveTraining {
     /// A display that appears when training begins.
     pub fn new() -> Self {
-        LiveTraining { live: Live::new(), baseline: None }
+        LiveTraining { live: Live::new(), baseline: None, detailed: false }
     }
 
     /// A dashed line to beat, such as the loss of a simpler model.
@@ -45,16 +47,26 @@ impl LiveTraining {
         LiveTraining { baseline: Some((name.to_string(), loss)), ..self }
     }
 
+    /// With the gradient's norm and the learning rate under the loss, over the same steps.
+    pub fn with_details(self) -> Self {
+        LiveTraining { detailed: true, ..self }
+    }
+
     fn picture(&self, progress: &Progress<'_>) -> Picture {
         let history = progress.history;
         let total = progress.total_steps;
+        let lines = status(progress);
+        let share = progress.step as f64 / total.max(1) as f64;
+        if self.detailed {
+            let picture = panels(&[("this run", history)], Some((share, lines.clone())), Some(total as f64));
+            return Picture { text: format!("{}\n{}", lines.join("; "), picture.text), ..picture };
+        }
         let mut plot = loss_plot(history, Some(total));
         if let Some((name, loss)) = &self.baseline {
             let points = vec![(0.0, *loss), (total as f64, *loss)];
             plot.lines.push(Line { name: name.clone(), points, colour: PALETTE[2], stroke: Stroke::Dashed });
         }
-        let lines = status(progress);
-        plot.progress = Some((progress.step as f64 / total.max(1) as f64, lines.clone()));
+        plot.progress = Some((share, lines.clone()));
         let picture = plot.picture();
         Picture { text: format!("{}\n{}", lines.join("; "), picture.text), ..picture }
     }
@@ -131,7 +143,7 @@ fn title(history: &History) -> String {
 }
 
 /// A running mean that forgets; the first values count in full, so that it starts at the first loss and not at 0.
-fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(super) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / (1.0 + points.len() as f64 / 50.0).min(20.0);
     let (mut sum, mut weight) = (0.0, 0.0);
     let finite = points.iter().filter(|p| p.1.is_finite());
@@ -144,7 +156,7 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 /// `12,345`
-fn thousands(value: f64) -> String {
+pub(super) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
     groups.join(",")

@@ -75,7 +75,7 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
 }
 
 /// What is in a folder of this name, or else on the Hub; what looks like a path is never asked for there.
-fn load(name: &str) -> Result<(Gpt2, AnyTokenizer), Failure> {
+pub fn load(name: &str) -> Result<(Gpt2, AnyTokenizer), Failure> {
     let folder = std::path::Path::new(name);
     if folder.is_dir() || folder.is_absolute() || name.starts_with('.') {
         return Ok((Gpt2::load(folder)?, AnyTokenizer::load(folder)?));

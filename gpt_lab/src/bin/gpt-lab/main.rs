@@ -1,6 +1,7 @@
 //! `gpt-lab`: what does not need a notebook.
 
 mod doctor;
+mod finetune;
 mod generate;
 mod train_char;
 
@@ -16,6 +17,7 @@ Usage: gpt-lab COMMAND [OPTIONS]
 Commands:
   doctor          Check this set-up: toolchain, Python, JupyterLab, kernel, corpus, disk
   train-char      Train a character model on source code
+  finetune        Teach a model to answer instructions
   generate        Let a model write
 
 Options:
@@ -70,6 +72,7 @@ fn run() -> Outcome {
             return match command.to_str() {
                 Some("doctor") => doctor::run(parser),
                 Some("train-char") => train_char::run(parser),
+                Some("finetune") => finetune::run(parser),
                 Some("generate") => generate::run(parser),
                 _ => Err(Failure::Usage(format!("there is no command {command:?}"))),
             };

@@ -1,0 +1,191 @@
+//! Instructions with good responses, in the schema of Alpaca.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Error, Result, files};
+
+/// What is to be done, and a good response. The fields are those of the Alpaca data set (Taori et al. 2023,
+/// <https://github.com/tatsu-lab/stanford_alpaca>), and one more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instruction {
+    /// What is to be done.
+    pub instruction: String,
+    /// What it is to be done with; often empty.
+    pub input: String,
+    /// A good response.
+    pub output: String,
+    /// A right response tells one of these. Empty where nobody could list every right response; such a row is learnt from,
+    /// but no answer to it is judged. Alpaca itself has no such field.
+    pub answers: Vec<String>,
+}
+
+impl Instruction {
+    /// An instruction of one's own, without a response.
+    pub fn ask(instruction: impl Into<String>) -> Self {
+        Instruction { instruction: instruction.into(), ..Default::default() }
+    }
+
+    /// The rows of a file: one JSON object a line, or one JSON list of objects, which is how Alpaca was first published. An
+    /// `input` and `answers` may be missing, fields of other names are passed over.
+    ///
+    /// # Errors
+    /// [`Error::FileNotFound`], [`Error::Io`]; [`Error::InvalidConfig`] names the file, the line (in a list, the row) and the
+    /// field; [`Error::EmptyInput`] for a file without rows.
+    pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
+        let path = path.as_ref();
+        let text = files::read_text(path)?;
+        let place = |what: &str, n: usize| format!("{}, {what} {n}", path.display());
+        let rows: Vec<Self> = if text.trim_start().starts_with('[') {
+            let context = path.display().to_string();
+            let list: Vec<Value> = serde_json::from_str(&text)
+                .map_err(|e| Error::InvalidConfig { context, detail: format!("not a list of JSON objects: {e}") })?;
+            list.iter().zip(1..).map(|(row, n)| Self::from_json(row, || place("row", n))).collect::<Result<_>>()?
+        } else {
+            let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+            let row = |(line, n): (&str, usize)| {
+                let row = serde_json::from_str(line).map_err(|e| Error::InvalidConfig {
+                    context: place("line", n),
+                    detail: format!("not a JSON object: {e}"),
+                })?;
+                Self::from_json(&row, || place("line", n))
+            };
+            lines.map(row).collect::<Result<_>>()?
+        };
+        if rows.is_empty() {
+            return Err(Error::EmptyInput { what: path.display().to_string() });
+        }
+        Ok(rows)
+    }
+
+    fn from_json(row: &Value, place: impl Fn() -> String) -> Result<Self> {
+        let wrong = |detail: String| Error::InvalidConfig { context: place(), detail };
+        let row = row.as_object().ok_or_else(|| wrong("not a JSON object".into()))?;
+        let text = |field: &str| match row.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(wrong(format!("field `{field}` is {other}, expected a text"))),
+        };
+        let needed = |field: &str| text(field)?.ok_or_else(|| wrong(format!("field `{field}` is missing")));
+        let instruction = needed("instruction")?;
+        if instruction.trim().is_empty() {
+            return Err(wrong("field `instruction` is empty".into()));
+        }
+        let answers = match row.get("answers") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(list) => serde_json::from_value(list.clone())
+                .map_err(|_| wrong(format!("field `answers` is {list}, expected a list of texts")))?,
+        };
+        Ok(Instruction { instruction, input: text("input")?.unwrap_or_default(), output: needed("output")?, answers })
+    }
+
+    /// Alpaca's own prompt, up to the place where the response begins.
+    pub fn prompt(&self) -> String {
+        let Instruction { instruction, input, .. } = self;
+        if input.is_empty() {
+            return format!(
+                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
+                 ### Instruction:\n{instruction}\n\n### Response:\n"
+            );
+        }
+        format!(
+            "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
+             response that appropriately completes the request.\n\n\
+             ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+        )
+    }
+
+    /// Whether this response is right; `None` where the row does not say what is right.
+    ///
+    /// Right is a response whose first line holds one of [`answers`](Self::answers), word for word but for case and
+    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: the judge
+    /// looks for the fact, not for style.
+    pub fn is_answered_by(&self, response: &str) -> Option<bool> {
+        if self.answers.is_empty() {
+            return None;
+        }
+        let line = response.trim_start().lines().next().unwrap_or_default();
+        let told = words(line);
+        Some(!line.contains('?') && self.answers.iter().any(|answer| told.contains(&words(answer))))
+    }
+}
+
+/// The words of a text in lower case, each between two spaces.
+fn words(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    format!(" {} ", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Vec<Instruction>> {
+        let path = std::env::temp_dir().join(format!("gpt_lab-instructions-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let rows = Instruction::read(&path);
+        std::fs::remove_file(path).unwrap();
+        rows
+    }
+
+    #[test]
+    fn both_layouts_are_read() {
+        let row = r#"{"instruction":"Add.","input":"1 and 2","output":"3","text":"…","answers":["3"]}"#;
+        let lines = read("lines", &format!("{row}\n\n{{\"instruction\":\"Sing.\",\"output\":\"\"}}\n")).unwrap();
+        assert_eq!(lines[0].input, "1 and 2");
+        assert_eq!(lines[0].answers, ["3"]);
+        assert_eq!(lines[1], Instruction::ask("Sing."));
+        assert_eq!(read("list", &format!("[\n{row},\n{row}]")).unwrap(), vec![lines[0].clone(); 2]);
+    }
+
+    #[test]
+    fn errors_name_file_line_and_field() {
+        let good = r#"{"instruction":"Add.","output":"3"}"#;
+        for (bad, detail) in [
+            (r#"{"instruction":"Add."}"#, "line 2: field `output` is missing"),
+            (r#"{"instruction":7,"output":"3"}"#, "line 2: field `instruction` is 7, expected a text"),
+            (r#"{"instruction":" ","output":"3"}"#, "line 2: field `instruction` is empty"),
+            (r#"{"instruction":"a","output":"b","answers":"c"}"#, "line 2: field `answers` is \"c\", expected a list"),
+            ("[1]", "line 2: not a JSON object"),
+            ("{", "line 2: not a JSON object"),
+        ] {
+            let error = read("bad", &format!("{good}\n{bad}\n")).unwrap_err().to_string();
+            assert!(error.contains("instructions-") && error.contains(detail), "{error}");
+        }
+        let error = read("bad-list", &format!("[{good}, 3]")).unwrap_err().to_string();
+        assert!(error.contains("row 2: not a JSON object"), "{error}");
+        assert!(matches!(read("empty", "\n"), Err(Error::EmptyInput { .. })));
+        assert!(matches!(Instruction::read("/no/such"), Err(Error::FileNotFound { .. })));
+    }
+
+    /// The shipped rows carry the text that the prompt and the output make.
+    #[test]
+    fn the_prompt_is_alpacas() {
+        let path = crate::assets::path("instructions/validation.jsonl").unwrap();
+        let rows = Instruction::read(&path).unwrap();
+        let lines = std::fs::read_to_string(path).unwrap();
+        let mut kinds = [0, 0];
+        for (row, line) in rows.iter().zip(lines.lines()) {
+            let json: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(json["text"].as_str().unwrap(), row.prompt() + &row.output);
+            assert_ne!(row.is_answered_by(&row.output), Some(false), "its own output must be right: {row:?}");
+            kinds[usize::from(row.input.is_empty())] += 1;
+        }
+        assert!(kinds[0] > 20 && kinds[1] > 20, "{kinds:?}");
+        assert!(rows.iter().filter(|row| !row.answers.is_empty()).count() > 400);
+    }
+
+    #[test]
+    fn an_answer_is_a_whole_word_in_a_line_that_does_not_ask() {
+        let row = Instruction { answers: vec!["Rome".into(), "New York".into()], ..Instruction::ask("Where?") };
+        for right in [" Rome", "\nIt is rome.\nWhat?", "The city of New York, I think."] {
+            assert_eq!(row.is_answered_by(right), Some(true), "{right}");
+        }
+        for wrong in ["", " Romeo", " What is Rome?", " Paris\nRome", " York"] {
+            assert_eq!(row.is_answered_by(wrong), Some(false), "{wrong}");
+        }
+        assert_eq!(Instruction::ask("Where?").is_answered_by("Rome"), None);
+    }
+}
