@@ -51,14 +51,14 @@ pub use rng::Rng;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
-    pub use crate::data::{Corpus, Examples, Split, Windows};
+    pub use crate::data::{Comparison, Comparisons, Corpus, Examples, Split, TokenPairs, Windows};
     pub use crate::generate::{
         EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
     pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
-    pub use crate::reward::ScoreModel;
+    pub use crate::reward::{ScoreModel, judge, score_answers};
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{
         AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,

@@ -3,13 +3,17 @@
 //! [`Corpus`] (functions cut out of source files) → [`Corpus::split`] (by function, so that nothing of a validation
 //! function was ever trained on) → [`Windows`] (rows of `context` tokens and the same rows one token later) →
 //! [`Batch`] (`[B, T]`).
+//!
+//! [`Comparisons`] (a question and two answers, one of them preferred) → [`TokenPairs`] → batches for a reward model or DPO.
 
+pub mod comparisons;
 mod corpus;
 mod python_source;
 mod registry;
 mod rust_source;
 mod windows;
 
+pub use comparisons::{Answers, Comparison, Comparisons, TokenPair, TokenPairs, encode_answer};
 pub use corpus::{Corpus, Function, Language, Skipped};
 pub use registry::{CorpusCrate, corpus_crates, missing_corpus_crates, registry_folder};
 pub use windows::{Batch, Examples, Split, TextData, Windows};

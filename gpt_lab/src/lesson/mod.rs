@@ -5,7 +5,9 @@
 //! notebook still runs from top to bottom.
 
 pub mod char_gpt;
+pub mod dpo;
 pub mod gpt2;
+pub mod reward;
 mod verdict;
 
 pub use verdict::Verdict;
