@@ -49,8 +49,8 @@ def test_both_judges_beat_the_goal(lesson):
 
 def test_the_length_bias_is_found_and_mended(lesson):
     assert number(lesson, "by-reason", after="length_bias: ") > 90
-    fooled = number(lesson, "fooled", after="twice: ")
-    assert number(lesson, "mended-tricks", after="twice: ") > fooled + 20
+    fooled = number(lesson, "fooled", after="once, not twice: ")
+    assert number(lesson, "mended-tricks", after="once, not twice: ") > fooled + 20
 
 
 def test_every_exercise_waits_for_an_answer_and_its_solution_is_right(lesson):
