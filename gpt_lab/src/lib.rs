@@ -51,7 +51,9 @@ pub use rng::Rng;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
-    pub use crate::data::{AnswerRows, Batch, Corpus, Examples, Instruction, Split, Windows};
+    pub use crate::data::{
+        AnswerRows, Batch, Comparison, Comparisons, Corpus, Examples, Instruction, Split, TokenPairs, Windows,
+    };
     pub use crate::generate::{
         AnswerRate, EarlyStopping, GenerateConfig, answer_rate, beam_search, generate, generate_ids, generate_many,
         generate_with, score,
@@ -59,7 +61,7 @@ pub mod prelude {
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
     pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
-    pub use crate::reward::ScoreModel;
+    pub use crate::reward::{ScoreModel, judge, score_answers};
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{
         AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,

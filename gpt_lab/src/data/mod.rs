@@ -6,8 +6,10 @@
 //!
 //! [`Instruction`] (rows in Alpaca's schema) → [`Windows::of_instructions`] (one long text, cut) or [`AnswerRows`] (one a row,
 //! prompt and padding masked).
+//! [`Comparisons`] (a question and two answers, one of them preferred) → [`TokenPairs`] → batches for a reward model or DPO.
 
 mod answer_rows;
+pub mod comparisons;
 mod corpus;
 mod instructions;
 mod python_source;
@@ -16,6 +18,7 @@ mod rust_source;
 mod windows;
 
 pub use answer_rows::AnswerRows;
+pub use comparisons::{Answers, Comparison, Comparisons, TokenPair, TokenPairs, encode_answer};
 pub use corpus::{Corpus, Function, Language, Skipped};
 pub use instructions::Instruction;
 pub use registry::{CorpusCrate, corpus_crates, missing_corpus_crates, registry_folder};

@@ -5,8 +5,10 @@
 //! notebook still runs from top to bottom.
 
 pub mod char_gpt;
+pub mod dpo;
 pub mod gpt2;
 pub mod lora;
+pub mod reward;
 pub mod sft;
 mod verdict;
 
