@@ -199,7 +199,7 @@ impl Examples for TokenPairs {
     }
 
     fn fingerprint(&self) -> u64 {
-        fnv1a(self.rows.iter().flat_map(|pair| [&pair.prompt, &pair.chosen, &pair.rejected]).flat_map(bytes))
+        fnv1a(self.rows.iter().flat_map(|pair| [&pair.prompt, &pair.chosen, &pair.rejected]).flat_map(|ids| bytes(ids)))
     }
 }
 
@@ -235,12 +235,12 @@ impl Examples for Answers {
     }
 
     fn fingerprint(&self) -> u64 {
-        fnv1a(self.rows.iter().flat_map(|(prompt, answer)| [prompt, answer]).flat_map(bytes))
+        fnv1a(self.rows.iter().flat_map(|(prompt, answer)| [prompt, answer]).flat_map(|ids| bytes(ids)))
     }
 }
 
 /// A list's length and its ids, for a fingerprint.
-fn bytes(ids: &Vec<u32>) -> Vec<u8> {
+fn bytes(ids: &[u32]) -> Vec<u8> {
     let length = (ids.len() as u32).to_le_bytes();
     length.into_iter().chain(ids.iter().flat_map(|id| id.to_le_bytes())).collect()
 }

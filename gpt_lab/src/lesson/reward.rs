@@ -5,6 +5,10 @@ use super::verdict::{answer, ensure, judge};
 
 /// A mask, the place of its last real token, and why.
 type LastCase = (&'static [u8], Option<usize>, &'static str);
+/// Lengths of preferred and other answers, the share that must come out, and why.
+type LongerCase = (&'static [(usize, usize)], f64, &'static str);
+/// Bins of (predicted, observed, pairs), the error that must come out, and why.
+type CalibrationCase = (&'static [(f64, f64, usize)], f64, &'static str);
 
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9 * (1.0 + b.abs())
@@ -60,7 +64,7 @@ pub fn check_last_real(last: impl Fn(&[u8]) -> Option<Option<usize>>) -> Verdict
 /// Exercise 3: how often the longer answer wins.
 pub fn check_longer_wins(share: impl Fn(&[(usize, usize)]) -> Option<f64>) -> Verdict {
     judge("right: measure this before you train on anybody's comparisons", || {
-        let cases: [(&[(usize, usize)], f64, &str); 4] = [
+        let cases: [LongerCase; 4] = [
             (&[(5, 2), (9, 1)], 1.0, "(preferred, other): the longer one won twice"),
             (&[(5, 2), (1, 9), (1, 2), (3, 4)], 0.25, "once in four"),
             (&[(3, 3), (5, 2)], 1.0, "equal lengths say nothing and are left out"),
@@ -77,7 +81,7 @@ pub fn check_longer_wins(share: impl Fn(&[(usize, usize)]) -> Option<f64>) -> Ve
 /// Exercise 4: the calibration error.
 pub fn check_calibration_error(error: impl Fn(&[(f64, f64, usize)]) -> Option<f64>) -> Verdict {
     judge("right: large bins count more", || {
-        let cases: [(&[(f64, f64, usize)], f64, &str); 4] = [
+        let cases: [CalibrationCase; 4] = [
             (&[(0.75, 0.75, 10)], 0.0, "as sure as right"),
             (&[(0.75, 0.5, 10)], 0.25, "a quarter too sure"),
             (&[(0.5, 0.75, 10), (1.0, 0.75, 10)], 0.25, "too timid and too sure do not cancel: take absolute values"),

@@ -3,6 +3,9 @@
 use super::Verdict;
 use super::verdict::{answer, ensure, judge};
 
+/// Tokens, length of the prompt, width of the row, targets that must come out, and why.
+type TargetsCase = (&'static [u32], usize, usize, &'static [i64], &'static str);
+
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9 * (1.0 + b.abs())
 }
@@ -64,7 +67,7 @@ pub fn check_trainable(count: impl Fn(usize, usize, usize, usize) -> Option<usiz
 /// Targets with the prompt and the padding masked.
 pub fn check_targets(targets: impl Fn(&[u32], usize, usize) -> Option<Vec<i64>>) -> Verdict {
     judge("right: the last token of the prompt guesses the first of the response", || {
-        let cases: [(&[u32], usize, usize, &[i64], &str); 4] = [
+        let cases: [TargetsCase; 4] = [
             (&[5, 6, 7, 8], 2, 3, &[-100, 7, 8], "targets are one further than inputs, and 6 belongs to the prompt"),
             (&[5, 6, 7, 8], 2, 5, &[-100, 7, 8, -100, -100], "padding is never learnt"),
             (&[5, 6, 7], 1, 2, &[6, 7], "a prompt of one token: everything after it is response"),
