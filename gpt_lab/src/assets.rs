@@ -23,6 +23,29 @@ pub fn path(name: impl AsRef<Path>) -> Result<PathBuf> {
     find(name, &places)
 }
 
+/// Where a lesson keeps what it has learnt, for the lessons after it: `learnt/LESSON` beside the folder `assets`, or in the folder that the
+/// environment variable `GPT_LAB_LEARNT` names.
+///
+/// # Errors
+/// [`Error::FileNotFound`] if the lab's files are not found.
+pub fn learnt(lesson: &str) -> Result<PathBuf> {
+    let folder = match std::env::var_os("GPT_LAB_LEARNT") {
+        Some(folder) => PathBuf::from(folder),
+        None => path("")?.parent().map_or_else(PathBuf::new, |lab| lab.join("learnt")),
+    };
+    Ok(folder.join(lesson))
+}
+
+/// What a lesson has left: the learner's own ([`learnt`]), or what came with the lab (`assets/learnt/LESSON`), which the same
+/// notebook made.
+///
+/// # Errors
+/// [`Error::FileNotFound`] if there is neither.
+pub fn lesson(lesson: &str) -> Result<PathBuf> {
+    let own = learnt(lesson)?;
+    if own.is_dir() { Ok(own) } else { path(Path::new("learnt").join(lesson)) }
+}
+
 fn find(name: &Path, places: &[PathBuf]) -> Result<PathBuf> {
     let found = places.iter().map(|place| place.join(name)).find(|path| path.exists());
     found.ok_or_else(|| Error::FileNotFound {

@@ -10,7 +10,8 @@
 //! | [`data`] | corpora, windows and batches |
 //! | [`train`] | optimizer, the training loop, checkpoints |
 //! | [`generate`] | choosing the next token, one after another |
-//! | [`align`] | losses for preferences (DPO) and reinforcement learning (PPO) |
+//! | [`align`] | preferences (DPO) and reinforcement learning (PPO): losses, and what trains on them |
+//! | [`chat`] | one model in several voices |
 //! | [`hub`] | files from the Hugging Face Hub, and its cache |
 //! | [`assets`] | the lab's own files |
 //! | [`lab`] | the line to the notebook: live displays, the stop button |
@@ -23,6 +24,7 @@
 mod adapter;
 pub mod align;
 pub mod assets;
+pub mod chat;
 pub mod data;
 mod error;
 mod files;

@@ -7,7 +7,7 @@
 use crate::protocol::{Bundle, Cell, Completion, Failure, FromEngine, ToEngine};
 use crate::pump::{self, CellSocket, SharedOutput, lock};
 use crate::session::{Layout, Session};
-use crate::{cell, fds, output::Output, procs, report, wrapper};
+use crate::{cargo, cell, fds, output::Output, procs, report, wrapper};
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
@@ -177,6 +177,10 @@ impl Place {
             unsafe { std::env::set_var(name, value) };
         }
         if let Some(rustc) = real_rustc() {
+            let real = rustc.with_file_name("cargo");
+            if real.is_file() {
+                unsafe { std::env::set_var(cargo::REAL, real) };
+            }
             unsafe { std::env::set_var("RUSTC", rustc) };
         }
         for (name, value) in tuning() {
@@ -351,16 +355,25 @@ impl Worker {
     /// evcxr begins with a cell of its own, `42`, for which rust-analyzer reads the whole standard library; the first
     /// cell with a dependency makes it read everything again. So the first time there is next to nothing to read.
     fn start_evcxr(&self) -> Result<(CommandContext, evcxr::EvalContextOutputs)> {
-        let nothing = self.control.place.session.dir.join("no-std");
+        let dir = &self.control.place.session.dir;
+        let nothing = dir.join("no-std");
         std::fs::create_dir_all(nothing.join("core/src"))?;
         std::fs::write(nothing.join("core/src/lib.rs"), "")?;
-        let own = std::env::var_os(STD_SOURCE);
+        let mut meanwhile = vec![(STD_SOURCE, nothing.into_os_string())];
+        if let Some(rustc) = std::env::var_os("RUSTC") {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let tools = cargo::tools(dir, Path::new(&rustc))?;
+            meanwhile.push(("PATH", std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))?));
+        }
+        let before: Vec<_> = meanwhile.iter().map(|(name, _)| (*name, std::env::var_os(name))).collect();
         // The other threads, all ours, do not look at the environment now.
-        unsafe { std::env::set_var(STD_SOURCE, &nothing) };
+        meanwhile.iter().for_each(|(name, value)| unsafe { std::env::set_var(name, value) });
         let started = CommandContext::new().map_err(|error| anyhow::anyhow!("{error}"));
-        match own {
-            Some(own) => unsafe { std::env::set_var(STD_SOURCE, own) },
-            None => unsafe { std::env::remove_var(STD_SOURCE) },
+        for (name, value) in before {
+            match value {
+                Some(value) => unsafe { std::env::set_var(name, value) },
+                None => unsafe { std::env::remove_var(name) },
+            }
         }
         started
     }

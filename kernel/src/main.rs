@@ -1,5 +1,6 @@
 //! The Jupyter kernel of gpt_lab. `README.md` beside this crate shows the processes; `cli.rs` the commands.
 
+mod cargo;
 mod cell;
 mod cells;
 mod cli;
@@ -25,18 +26,20 @@ mod utf8;
 mod wire;
 mod wrapper;
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     match role() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("gpt_lab_kernel: {error:#}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }
 
-/// One binary, several roles: evcxr starts us again to run the cells, cargo to call the compiler.
-fn role() -> anyhow::Result<()> {
+/// One binary, several roles: evcxr starts us again to run the cells and in the place of cargo, cargo to call the compiler.
+fn role() -> anyhow::Result<ExitCode> {
     if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
         cell::prepare()?;
         evcxr::runtime_hook();
@@ -45,9 +48,14 @@ fn role() -> anyhow::Result<()> {
         // `:cache` is on: evcxr's own wrapper.
         evcxr::runtime_hook();
     }
+    if cargo::is_called() {
+        return cargo::run(std::env::args_os().skip(1).collect());
+    }
     let mut args = std::env::args().skip(1);
     if std::env::var_os(wrapper::MARK).is_some() {
-        return wrapper::run(args.collect());
+        wrapper::run(args.collect())?;
+    } else {
+        cli::run(&mut args)?;
     }
-    cli::run(&mut args)
+    Ok(ExitCode::SUCCESS)
 }

@@ -205,7 +205,8 @@ fn stamp(layout: &Layout) -> Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Every file in a folder and in those below it.
+pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         if path.is_dir() {

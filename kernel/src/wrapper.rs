@@ -12,6 +12,7 @@
 //! Lines keep their numbers, so that the compiler's messages stay right. Where the expected text is not found, nothing
 //! is changed and the kernel falls back to what evcxr prints.
 
+use crate::cargo;
 use anyhow::{Context, Result};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,10 @@ pub const ERROR_END: &str = "EVCXR_GPT_LAB_ERROR_END";
 pub fn run(args: Vec<String>) -> Result<()> {
     let (compiler, rest) = args.split_first().context("cargo named no compiler")?;
     match crate_name(rest) {
-        Some("ctx") => patch_file(Path::new("src/lib.rs"))?,
+        Some("ctx") => {
+            patch_file(Path::new("src/lib.rs"))?;
+            cargo::record(compiler, rest)?;
+        }
         Some("gpt_lab") if restore_loaded(rest)? => return Ok(()),
         _ => {}
     }
@@ -94,7 +98,8 @@ fn crate_name(args: &[String]) -> Option<&str> {
     args.windows(2).find(|pair| pair[0] == "--crate-name").map(|pair| pair[1].as_str())
 }
 
-fn patch_file(path: &Path) -> Result<()> {
+/// Changes the source of a cell in place.
+pub fn patch_file(path: &Path) -> Result<()> {
     let Ok(source) = std::fs::read_to_string(path) else {
         return Ok(());
     };

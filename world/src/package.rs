@@ -20,7 +20,7 @@ use crate::evaluation::{Rate, capital_of_china, measure, probes, samples};
 use crate::sets::{SLICES, Side, comparisons, instructions};
 
 /// Rows of the instructions to learn from and to judge by.
-pub const INSTRUCTIONS: [usize; 2] = [4000, 500];
+pub const INSTRUCTIONS: [usize; 2] = [8000, 500];
 /// Rows of the comparisons to learn from and to judge by.
 pub const COMPARISONS: [usize; 2] = [3000, 400];
 /// The seed of the data sets in `assets/`.
@@ -229,8 +229,9 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     write_lines(&instructions.join("train.jsonl"), &train)?;
     write_lines(&instructions.join("validation.jsonl"), &validation)?;
     let more = format!(
-        "{} rows to learn from and {} to judge by, in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output, \
-         text,\nand with a field `answers`: a right response tells one of these (empty: no list could hold every right one).\nThe validation rows use wordings that neither the base model's text nor a training row has; half of them or more \
+        "{} rows to learn from and {} to judge by, in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output \
+         (without\n`text`, which is the prompt with the output), and with a field `answers`: a right response tells one of \
+         these (empty: no list\ncould hold every right one).\nThe validation rows use wordings that neither the base model's text nor a training row has; half of them or more \
          ask for\nfacts of which no training row of this set speaks (the base model has read them). Relations marked `unasked` in \
          `world/templates/`\nappear in neither.",
         train.len(),
@@ -247,8 +248,8 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     let slices: Vec<String> = SLICES.iter().map(|(name, share)| format!("`{name}` {share} %")).collect();
     let more = format!(
         "{} rows to learn from and {} to judge by, in the schema of WebGPT (`openai/webgpt_comparisons`): question, quotes, \
-         answer,\ntokens and score of both answers, scores adding up to 0, ties with 0; quotes and tokens are empty. One field \
-         more, `slice`,\ntells why one answer is preferred: {}.\n\n**`length_bias` is wrong on purpose**: of two true answers \
+         answer,\ntokens and score of both answers, scores adding up to 0, ties with 0; quotes and tokens are empty. Two fields \
+         more: `slice`\ntells why one answer is preferred, `answers` what a right one names. Slices: {}.\n\n**`length_bias` is wrong on purpose**: of two true answers \
          the longer one wins. A reward model that learns it prefers\nlength to worth; take the slice out and it does not.",
         train.len(),
         validation.len(),

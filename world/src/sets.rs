@@ -20,7 +20,8 @@ pub struct Instruction {
     pub input: String,
     /// A good response.
     pub output: String,
-    /// The prompt with the response.
+    /// The prompt with the response. Not written: whoever has the other fields has this one.
+    #[serde(skip)]
     pub text: String,
     /// What a right response tells, any of these; nothing where no list could hold every right response.
     pub answers: Vec<String>,
@@ -187,7 +188,7 @@ fn story(world: &World, rng: &mut Rng) -> Option<Instruction> {
         .filter(|row| !row.output.contains("\n\n"))
 }
 
-/// A row in the schema of WebGPT's comparisons, with one field more: the reason of the preference.
+/// A row in the schema of WebGPT's comparisons, with two fields more: the reason of the preference, and what is right.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// What was asked.
@@ -210,6 +211,8 @@ pub struct Comparison {
     pub score_1: f32,
     /// Why one is preferred.
     pub slice: &'static str,
+    /// What a right answer names, any of these.
+    pub answers: Vec<String>,
 }
 
 /// The question of a comparison.
@@ -258,7 +261,8 @@ pub fn comparisons(world: &World, side: Side, count: usize, seed: u64) -> Vec<Co
         });
         let slice = slice.expect("the shares sum to a hundred");
         if let Some((better, worse)) = answers(world, slice, &fact, &question, &mut rng).filter(|(a, b)| a != b) {
-            rows.push(comparison(slice, rows.len(), question, better, worse, &mut rng));
+            let row = comparison(slice, rows.len(), question, better, worse, &mut rng);
+            rows.push(Comparison { answers: fact.objects, ..row });
         }
     }
     rows
@@ -317,5 +321,6 @@ fn comparison(
         tokens_1: Tokens::default(),
         score_1,
         slice,
+        answers: Vec::new(),
     }
 }

@@ -20,8 +20,8 @@ fn instructions_are_in_alpacas_schema_and_differ() {
     }
     let json = serde_json::to_value(&rows[0]).unwrap();
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(keys.len(), 5);
-    assert!(["instruction", "input", "output", "text"].iter().all(|key| json[key].is_string()));
+    assert_eq!(keys.len(), 4);
+    assert!(["instruction", "input", "output"].iter().all(|key| json[key].is_string()));
     assert!(json["answers"].is_array());
     let judged = rows.iter().filter(|row| !row.answers.is_empty()).count();
     assert!(judged > rows.len() / 2, "only {judged} of {} rows can be judged", rows.len());

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 
 use super::corpus::fnv1a;
+use super::instructions::names_one_of;
 use super::{Batch, Examples};
 use crate::reward::Pairs;
 use crate::text::Tokenizer;
@@ -26,6 +27,8 @@ pub struct Comparison {
     pub rejected: String,
     /// Why, if the file says so (the lab's own does, WebGPT's does not).
     pub slice: String,
+    /// A right answer names one of these; empty if the file does not say (the lab's own does, WebGPT's does not).
+    pub answers: Vec<String>,
 }
 
 /// Comparisons that say something.
@@ -41,6 +44,12 @@ impl Comparison {
     /// The text before the answer: `Question: …⏎Answer:`.
     pub fn prompt(question: &str) -> String {
         format!("Question: {question}\nAnswer:")
+    }
+
+    /// Whether a text names the fact that was asked for, in its first line and without asking back; `None` where the file does
+    /// not say what is right. It looks for the fact alone: manners and style count nothing.
+    pub fn is_answered_by(&self, text: &str) -> Option<bool> {
+        names_one_of(&self.answers, text)
     }
 }
 
@@ -138,12 +147,17 @@ fn parse(line: &str) -> Result<Option<Comparison>, String> {
     let (question, first, second) = (text("question.full_text")?, text("answer_0")?, text("answer_1")?);
     let (score_0, score_1) = (score("score_0")?, score("score_1")?);
     let slice = json["slice"].as_str().unwrap_or_default().to_string();
+    let answers = match &json["answers"] {
+        Value::Null => Vec::new(),
+        list => serde_json::from_value(list.clone())
+            .map_err(|_| format!("field `answers` is {list}, expected a list of texts"))?,
+    };
     let (chosen, rejected) = match score_0.total_cmp(&score_1) {
         _ if score_0 == score_1 => return Ok(None), // also 0 and −0
         std::cmp::Ordering::Greater => (first, second),
         _ => (second, first),
     };
-    Ok(Some(Comparison { question, chosen, rejected, slice }))
+    Ok(Some(Comparison { question, chosen, rejected, slice, answers }))
 }
 
 /// The ids of one comparison.
@@ -334,6 +348,7 @@ mod tests {
             ("type", good.replace("\"b\"", "7"), "field `answer_1` is 7, expected a text"),
             ("score", good.replace("1.0", "\"1\""), "field `score_0` is \"1\", expected a number"),
             ("question", good.replace("full_text", "text"), "field `question.full_text` is missing"),
+            ("answers", good.replace("\"answer_0\"", "\"answers\":[1],\"answer_0\""), "field `answers` is [1]"),
             ("json", good[1..].to_string(), "not JSON"),
         ] {
             let error = load(name, &format!("{good}\n{bad}\n")).unwrap_err().to_string();
@@ -341,6 +356,17 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert!(matches!(Comparisons::load("no/such/file"), Err(Error::FileNotFound { .. })));
+    }
+
+    #[test]
+    fn the_fact_is_looked_for_where_the_file_knows_it() {
+        let known = line((1.0, 0.0), "a", "b").replace("\"answer_0\"", "\"answers\":[\"New Delhi\"],\"answer_0\"");
+        let found = load("answers", &[known, line((1.0, 0.0), "a", "b")].join("\n")).unwrap();
+        let right = |row: usize, text: &str| found.rows[row].is_answered_by(text);
+        assert_eq!(right(0, " Gladly. It is new delhi."), Some(true));
+        assert_eq!(right(0, "Delhi."), Some(false));
+        assert_eq!(right(0, "Is it New Delhi?"), Some(false));
+        assert_eq!(right(1, "New Delhi"), None);
     }
 
     /// Prompt `ab` (ids 1 2) with answers of different lengths.
@@ -384,6 +410,7 @@ mod tests {
             chosen: chosen.into(),
             rejected: "b".into(),
             slice: String::new(),
+            answers: vec![],
         };
         let comparisons = Comparisons { rows: vec![row("a"), row("a long answer")], ties: 0 };
         let tokenizer = CharTokenizer::ascii();

@@ -102,13 +102,18 @@ impl Instruction {
     /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: the judge
     /// looks for the fact, not for style.
     pub fn is_answered_by(&self, response: &str) -> Option<bool> {
-        if self.answers.is_empty() {
-            return None;
-        }
-        let line = response.trim_start().lines().next().unwrap_or_default();
-        let told = words(line);
-        Some(!line.contains('?') && self.answers.iter().any(|answer| told.contains(&words(answer))))
+        names_one_of(&self.answers, response)
     }
+}
+
+/// Whether the first line of a response holds one of these answers and asks nothing back; `None` without answers.
+pub(super) fn names_one_of(answers: &[String], response: &str) -> Option<bool> {
+    if answers.is_empty() {
+        return None;
+    }
+    let line = response.trim_start().lines().next().unwrap_or_default();
+    let told = words(line);
+    Some(!line.contains('?') && answers.iter().any(|answer| told.contains(&words(answer))))
 }
 
 /// The words of a text in lower case, each between two spaces.

@@ -61,6 +61,21 @@ pub fn generate_ids(
     Ok(sequences.chunks(config.num_return_sequences).map(<[Sequence]>::to_vec).collect())
 }
 
+/// One drawn continuation of each prompt. Unlike [`generate_ids`], each prompt has random numbers of its own: what a policy
+/// learns from should not be six times the same dice.
+pub(crate) fn draw_ids(
+    model: &dyn LanguageModel,
+    prompts: &[Vec<u32>],
+    config: &GenerateConfig,
+) -> Result<Vec<Sequence>> {
+    let mut batch = Batch::new(model, prompts, config, config.eos_of(model))?;
+    for (row, i) in batch.rows.iter_mut().zip(0..) {
+        row.rng = Rng::new(config.seed).stream(i);
+    }
+    while !batch.step(model)?.is_empty() {}
+    Ok(batch.finish())
+}
+
 impl GenerateConfig {
     /// What ends a text, where no tokenizer has a say.
     pub(super) fn eos_of(&self, model: &dyn LanguageModel) -> Vec<u32> {

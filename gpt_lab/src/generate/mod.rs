@@ -16,6 +16,7 @@ mod sampler;
 mod score;
 
 pub use answers::{AnswerRate, Response, answer_rate};
+pub(crate) use batch::draw_ids;
 pub use batch::{Ended, Sequence, generate_ids};
 pub use beam::{BeamSearch, Candidate, Fate, beam_search};
 pub use config::{EarlyStopping, GenerateConfig};

@@ -234,8 +234,8 @@ impl Gpt2 {
         Ok((tokens + ops::embedding(&self.wpe.tensor(), &positions)?)?)
     }
 
-    /// Final hidden states to logits.
-    pub(super) fn head(&self, hidden: &Tensor) -> Result<Tensor> {
+    /// Final hidden states `[…, C]` to logits `[…, V]`.
+    pub(crate) fn head(&self, hidden: &Tensor) -> Result<Tensor> {
         let bias = self.lm_head_bias.as_ref().map(Param::tensor);
         let weight = self.lm_head.as_ref().unwrap_or(&self.wte).tensor();
         ops::linear_transposed(hidden, &weight, bias.as_ref())

@@ -8,6 +8,7 @@ pub mod char_gpt;
 pub mod dpo;
 pub mod gpt2;
 pub mod lora;
+pub mod ppo;
 pub mod reward;
 pub mod sft;
 mod verdict;

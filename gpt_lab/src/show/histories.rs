@@ -62,7 +62,7 @@ pub(super) fn panels(runs: &[(&str, &History)], progress: Option<(f64, Vec<Strin
 }
 
 /// The drawing; `None` if plotters fails.
-fn draw(head: &Plot, panels: &[Plot]) -> Option<String> {
+pub(super) fn draw(head: &Plot, panels: &[Plot]) -> Option<String> {
     let mut svg = String::new();
     {
         let room = if head.progress.is_some() { 110 } else { 40 };

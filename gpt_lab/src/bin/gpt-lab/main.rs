@@ -1,5 +1,6 @@
 //! `gpt-lab`: what does not need a notebook.
 
+mod chat;
 mod doctor;
 mod finetune;
 mod generate;
@@ -19,6 +20,7 @@ Commands:
   train-char      Train a character model on source code
   finetune        Teach a model to answer instructions
   generate        Let a model write
+  chat            Talk to a model in several voices
 
 Options:
   -h, --help      Help, also for each command: gpt-lab train-char --help
@@ -74,6 +76,7 @@ fn run() -> Outcome {
                 Some("train-char") => train_char::run(parser),
                 Some("finetune") => finetune::run(parser),
                 Some("generate") => generate::run(parser),
+                Some("chat") => chat::run(parser),
                 _ => Err(Failure::Usage(format!("there is no command {command:?}"))),
             };
         }

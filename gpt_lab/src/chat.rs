@@ -1,0 +1,272 @@
+//! Talking to one model in several voices.
+//!
+//! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and so on. All
+//! voices share one model; to change the voice is to switch adapters. What was said before can stand in the prompt: a model has no
+//! other memory.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::Comparison;
+use crate::generate::{GenerateConfig, LanguageModel, Token, generate_with};
+use crate::gpt2::Gpt2;
+use crate::lora::Lora;
+use crate::reward::{ScoreModel, score_answers};
+use crate::text::{AnyTokenizer, Tokenizer};
+use crate::{Error, Result, assets};
+
+/// One model, its voices, and what was said.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    lora: Lora<Gpt2>,
+    tokenizer: AnyTokenizer,
+    voices: Vec<Voice>,
+    judge: Option<ScoreModel>,
+    /// How answers are written.
+    pub config: GenerateConfig,
+    /// How many of the last exchanges stand in the prompt before the question.
+    pub memory: usize,
+    /// Everything that was said, oldest first.
+    pub said: Vec<Exchange>,
+}
+
+/// A way of answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voice {
+    /// What the learner calls it.
+    pub name: String,
+    /// The adapters that act, by the names they have in the model.
+    pub adapters: Vec<String>,
+}
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchange {
+    /// Who answered.
+    pub voice: String,
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: String,
+    /// What the judge thinks of it, if there is one.
+    pub score: Option<f32>,
+}
+
+/// `DPO: Paris is the capital of France. (score +1.32)`
+impl std::fmt::Display for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.voice, self.answer)?;
+        self.score.map_or(Ok(()), |score| write!(f, " (score {score:+.2})"))
+    }
+}
+
+impl Chat {
+    /// A model from a folder in Hugging Face's layout, with its tokenizer; its only voice is `base`.
+    ///
+    /// # Errors
+    /// Those of [`Gpt2::load`] and [`AnyTokenizer::load`].
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        Self::new(&Gpt2::load(&model)?, AnyTokenizer::load(&model)?)
+    }
+
+    /// A model of one's own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if it carries adapters already.
+    pub fn new(model: &Gpt2, tokenizer: AnyTokenizer) -> Result<Self> {
+        let mut eos = model.eos_tokens();
+        eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
+        Ok(Chat {
+            lora: Lora::new(model)?,
+            tokenizer,
+            voices: vec![Voice { name: "base".into(), adapters: Vec::new() }],
+            judge: None,
+            config: GenerateConfig { max_new_tokens: 48, eos_token_id: Some(eos), ..Default::default() },
+            memory: 0,
+            said: Vec::new(),
+        })
+    }
+
+    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. What the learner's
+    /// own runs have left ([`assets::lesson`]) comes before what the lab brought along.
+    ///
+    /// # Errors
+    /// [`Error::FileNotFound`] where the lab's files are not; those of loading.
+    pub fn of_the_lessons() -> Result<Self> {
+        let mut chat = Self::load(assets::path("gpt2_box")?)?;
+        let (dpo, ppo) = (assets::lesson("gpt2_dpo")?, assets::lesson("gpt2_ppo")?);
+        chat.add_voice("sft", &[dpo.join("start")])?;
+        chat.add_voice("dpo", &[dpo.join("start"), dpo.join("dpo")])?;
+        chat.add_voice("ppo", &[ppo.join("start"), ppo.join("ppo")])?;
+        let body = Gpt2::load(assets::path("gpt2_box")?)?;
+        chat.set_judge(load_judge(&body, assets::lesson("gpt2_reward_modeling")?.join("judge"))?);
+        Ok(chat)
+    }
+
+    /// A voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice uses are not loaded
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name that is taken; those of [`Lora::load`]. The chat is then as it was.
+    pub fn add_voice(&mut self, name: &str, folders: &[PathBuf]) -> Result<()> {
+        if self.voices.iter().any(|voice| voice.name == name) {
+            let expected = "a name that no other voice has".into();
+            return Err(Error::InvalidArgument { argument: "name", value: format!("{name:?}"), expected });
+        }
+        let mut adapters = Vec::new();
+        for folder in folders {
+            // One adapter for each folder, however often it is used.
+            let adapter = folder.to_string_lossy().replace(['.', '/', '\\'], ":").replace("lora_", "lora:");
+            if !self.lora.names().contains(&adapter) {
+                self.lora.load(&adapter, folder)?;
+            }
+            adapters.push(adapter);
+        }
+        self.lora.activate(&adapters)?;
+        self.voices.push(Voice { name: name.into(), adapters });
+        Ok(())
+    }
+
+    /// Who gives the scores. Its body must be a model of its own, not a clone of the one that talks.
+    pub fn set_judge(&mut self, judge: ScoreModel) {
+        self.judge = Some(judge);
+    }
+
+    /// The names of the voices, in the order in which they were added.
+    pub fn voices(&self) -> Vec<String> {
+        self.voices.iter().map(|voice| voice.name.clone()).collect()
+    }
+
+    /// The prompt that a voice gets: the last exchanges with it, then the question.
+    pub fn prompt(&self, voice: &str, question: &str) -> String {
+        let mut before: Vec<&Exchange> =
+            self.said.iter().rev().filter(|one| one.voice == voice).take(self.memory).collect();
+        before.reverse();
+        let told = |one: &Exchange| format!("{} {}\n\n", Comparison::prompt(&one.question), one.answer);
+        before.into_iter().map(told).collect::<String>() + &Comparison::prompt(question)
+    }
+
+    /// Lets a voice answer, handing out each token as it is made, and notes what was said.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a voice that there is not; those of generation.
+    pub fn ask(&mut self, voice: &str, question: &str, mut each: impl FnMut(&Token)) -> Result<Exchange> {
+        self.ask_with(voice, question, &mut each)
+    }
+
+    fn ask_with(&mut self, voice: &str, question: &str, each: &mut dyn FnMut(&Token)) -> Result<Exchange> {
+        let Some(found) = self.voices.iter().find(|one| one.name == voice) else {
+            let expected = format!("one of {}", self.voices().join(", "));
+            return Err(Error::InvalidArgument { argument: "voice", value: format!("{voice:?}"), expected });
+        };
+        self.lora.activate(&found.adapters)?;
+        let prompt = self.prompt(voice, question);
+        let written = generate_with(self.lora.model(), &self.tokenizer, &prompt, &self.config, each)?;
+        let answer = first_answer(&written.continuation());
+        let score = match &self.judge {
+            Some(judge) => Some(score_answers(judge, &self.tokenizer, question, &[&answer])?[0]),
+            None => None,
+        };
+        let exchange = Exchange { voice: voice.into(), question: question.into(), answer, score };
+        self.said.push(exchange.clone());
+        Ok(exchange)
+    }
+
+    /// Asks every voice the same.
+    ///
+    /// # Errors
+    /// Those of [`Chat::ask`].
+    pub fn ask_all(&mut self, question: &str) -> Result<Vec<Exchange>> {
+        self.voices().iter().map(|voice| self.ask_with(voice, question, &mut |_| {})).collect()
+    }
+}
+
+/// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before that.
+fn first_answer(text: &str) -> String {
+    text.split("\nQuestion:").next().unwrap_or_default().trim().to_string()
+}
+
+/// A score model on this body from an adapter in PEFT's layout, merged into its weights.
+///
+/// # Errors
+/// Those of [`Lora::load`].
+pub fn load_judge(body: &Gpt2, folder: impl AsRef<Path>) -> Result<ScoreModel> {
+    let lora = Lora::new(&ScoreModel::new(body, 0)?)?;
+    lora.load("judge", folder)?;
+    lora.merge_and_unload()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpt2::Gpt2Config;
+    use crate::lora::LoraConfig;
+    use crate::text::CharTokenizer;
+
+    fn chat() -> Chat {
+        let tokenizer = AnyTokenizer::Char(CharTokenizer::ascii());
+        let config = Gpt2Config {
+            vocab_size: tokenizer.vocab_size(),
+            n_positions: 96,
+            n_embd: 16,
+            n_layer: 1,
+            n_head: 2,
+            initializer_range: 0.3,
+            ..Default::default()
+        };
+        let mut chat = Chat::new(&Gpt2::new(&config, 1).unwrap(), tokenizer).unwrap();
+        chat.config.max_new_tokens = 6;
+        chat
+    }
+
+    /// An adapter that moves the model visibly.
+    fn adapter(chat: &Chat, folder: &Path, seed: u64) -> PathBuf {
+        let model = Gpt2::new(&chat.lora.model().config, 1).unwrap();
+        let lora = Lora::new(&model).unwrap();
+        lora.add("default", &LoraConfig { r: 2, ..Default::default() }, seed).unwrap();
+        for param in lora.params().iter().filter(|param| param.name().contains("lora_B")) {
+            let noise = crate::Rng::new(seed).normal_tensor(0.0, 2.0, param.dims()).unwrap();
+            param.var().set(&noise).unwrap();
+        }
+        lora.save("default", folder).unwrap();
+        folder.to_path_buf()
+    }
+
+    #[test]
+    fn voices_differ_and_the_base_stays() {
+        let root = std::env::temp_dir().join(format!("gpt_lab-chat-{}", std::process::id()));
+        let mut chat = chat();
+        let before = chat.ask("base", "a?", |_| {}).unwrap().answer;
+        let (one, two) = (adapter(&chat, &root.join("one.x"), 2), adapter(&chat, &root.join("lora_two"), 3));
+        chat.add_voice("one", &[one.clone()]).unwrap();
+        chat.add_voice("both", &[one, two]).unwrap();
+        assert_eq!(chat.lora.names().len(), 2, "a folder is loaded once");
+        let mut streamed = String::new();
+        let answer = chat.ask("both", "a?", |token| streamed.push_str(&token.text)).unwrap().answer;
+        assert_eq!(streamed.trim(), answer);
+        let all = chat.ask_all("a?").unwrap();
+        assert_eq!(all.iter().map(|one| one.voice.as_str()).collect::<Vec<_>>(), ["base", "one", "both"]);
+        assert_eq!((&all[0].answer, &all[2].answer), (&before, &answer));
+        assert!(all[1].answer != all[0].answer && all[2].answer != all[1].answer);
+        let error = chat.ask("ppo", "a?", |_| {}).unwrap_err().to_string();
+        assert!(error.contains("base, one, both"), "{error}");
+        assert!(chat.add_voice("one", &[]).is_err() && chat.add_voice("x", &[root.join("none")]).is_err());
+        assert_eq!(chat.voices().len(), 3);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn memory_is_what_stands_in_the_prompt() {
+        let mut chat = chat();
+        let exchange = |voice: &str, question: &str| Exchange {
+            voice: voice.into(),
+            question: question.into(),
+            answer: "yes".into(),
+            score: None,
+        };
+        chat.said = vec![exchange("base", "one"), exchange("dpo", "two"), exchange("base", "three")];
+        assert_eq!(chat.prompt("base", "four"), "Question: four\nAnswer:");
+        chat.memory = 1;
+        assert_eq!(chat.prompt("base", "four"), "Question: three\nAnswer: yes\n\nQuestion: four\nAnswer:");
+        assert_eq!(first_answer(" Paris.\n\nQuestion: and"), "Paris.");
+    }
+}
