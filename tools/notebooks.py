@@ -34,13 +34,14 @@ def source_hash(notebook):
     return hashlib.sha256(json.dumps(code).encode() + lock).hexdigest()[:16]
 
 
-def execute(path, kernel_name, timeout):
-    """The notebook with fresh outputs; not yet written."""
+def execute(path, kernel_name, timeout, more=()):
+    """The notebook with fresh outputs, and after it these further code cells; not yet written."""
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
     at = {"cell": 0}
 
     def begin(cell, cell_index):

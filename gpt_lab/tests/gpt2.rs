@@ -56,8 +56,10 @@ fn a_block_as_two_ops_is_the_block_layer_by_layer() {
     let weights = Rng::new(3).normal_tensor(0.0, 1.0, &[5, 65, config.n_embd]).unwrap();
     for mode in [Mode::Eval, Mode::train(4)] {
         let loss = |y: Tensor| (y * &weights).unwrap().sum_all().unwrap();
-        let fast = loss(block.forward(&x, &mut mode.clone()).unwrap());
-        let slow = loss(block.forward_by_layers(&x, &mut mode.clone()).unwrap());
+        let (fast, slow) =
+            (block.forward(&x, &mut mode.clone()).unwrap(), block.forward_by_layers(&x, &mut mode.clone()).unwrap());
+        assert_eq!(values(&fast), values(&slow), "bit for bit");
+        let (fast, slow) = (loss(fast), loss(slow));
         let (short_cut, whole) = (Gradients::of(&fast, &params).unwrap(), fast.backward().unwrap());
         let expected = slow.backward().unwrap();
         for (i, param) in params.iter().enumerate() {

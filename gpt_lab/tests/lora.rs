@@ -121,6 +121,22 @@ fn a_fresh_adapter_changes_nothing_bit_for_bit_and_follows_its_seed() {
 }
 
 #[test]
+fn a_fresh_adapter_changes_no_bit_of_a_larger_model_at_any_length() {
+    let config =
+        Gpt2Config { vocab_size: 300, n_positions: 256, n_embd: 96, n_layer: 3, n_head: 4, ..Default::default() };
+    let model = Gpt2::new(&config, 1).unwrap();
+    for (batch, length) in [(1, 1), (1, 7), (2, 4), (1, 9), (3, 65), (2, 256)] {
+        let ids: Vec<u32> = (0..batch * length).map(|i| (i * 7 % 300) as u32).collect();
+        let ids = Tensor::from_vec(ids, (batch, length), &Device::Cpu).unwrap();
+        let before = values(&model.forward(&ids).unwrap());
+        let lora = Lora::new(&model).unwrap();
+        lora.add("one", &LoraConfig { r: 16, target_modules: everything(), ..Default::default() }, 7).unwrap();
+        assert_eq!(values(&model.forward(&ids).unwrap()), before, "{batch} x {length}");
+        lora.unload().unwrap();
+    }
+}
+
+#[test]
 fn switching_gives_what_each_gave_alone_and_several_add_up() {
     let configs = [
         ("a", random(2, attention())),

@@ -1,4 +1,4 @@
-"""Each notebook is executed once; its tests read the outputs."""
+"""Each notebook is executed once, the solutions of its exercises after it; its tests read the outputs."""
 
 import sys
 from pathlib import Path
@@ -9,17 +9,32 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks  # noqa: E402
+from exercises import solutions_of  # noqa: E402
 
 EXECUTED = {}
 
 
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory):
+    """Where the lessons leave what they learnt: not in the learner's own folder, and each test run begins without."""
+    return tmp_path_factory.mktemp("learnt")
+
+
 @pytest.fixture
-def executed():
-    """`executed("char_gpt")`: the notebook after a run from top to bottom on our kernel; the file is left alone."""
+def executed(learnt, monkeypatch):
+    """`executed("char_gpt")`: the notebook after a run from top to bottom on our kernel; the file is left alone. Its cells for the
+    solutions are in `metadata["solved"]`."""
 
     def run(name):
         if name not in EXECUTED:
-            EXECUTED[name] = notebooks.execute(ROOT / "notebooks" / f"{name}.ipynb", "gpt_lab", notebooks.CELL_TIMEOUT)
+            # Each lesson alone: what an earlier one has left is not there, only what came with the lab.
+            monkeypatch.setenv("GPT_LAB_LEARNT", str(learnt / name))
+            path = ROOT / "notebooks" / f"{name}.ipynb"
+            solutions = solutions_of(path)
+            notebook = notebooks.execute(path, "gpt_lab", notebooks.CELL_TIMEOUT, solutions)
+            count = len(notebook.cells) - len(solutions)
+            notebook.cells, notebook.metadata["solved"] = notebook.cells[:count], notebook.cells[count:]
+            EXECUTED[name] = notebook
         return EXECUTED[name]
 
     return run

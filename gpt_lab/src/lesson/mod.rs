@@ -5,6 +5,7 @@
 //! notebook still runs from top to bottom.
 
 pub mod char_gpt;
+pub mod chat;
 pub mod dpo;
 pub mod gpt2;
 pub mod lora;

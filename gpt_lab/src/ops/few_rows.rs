@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::kernel::{mul_add, sum2, vectorized};
 
 /// Up to so many rows the product goes this way; beyond, each number of the matrix is used often enough for candle's.
-pub(super) const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 /// Rows of the matrix that are added up at once: each running sum is loaded and stored once for all of them.
 const TOGETHER: usize = 8;
 /// Columns that are worked on at once, so that `TOGETHER` rows of them stay in the first cache for all rows of `x`.

@@ -2,9 +2,12 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Device, Layout, Shape, Tensor};
+use rayon::prelude::*;
 
 use super::few_rows::{FEW, multiply, multiply_transposed};
 use super::kernel::{Values, fast, for_rows, sum_rows, values, vectorized};
+use super::product::{self, Matrix};
+use super::spans::SPAN;
 use crate::Result;
 
 /// `y = x W + b` with the weight as GPT-2 stores it (`Conv1D`), input first.
@@ -57,8 +60,11 @@ fn apply(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, op: Linear) -> Resu
     }
 }
 
-/// The fast version: the product is candle's, or our own for a few rows, the bias is added in place, and the backward pass makes only the gradients that
-/// somebody asked for (candle's own `matmul` always makes both).
+/// Wider results (the scores of a large vocabulary) are made by all threads together, span after span would pack the matrix too often.
+const WIDE: usize = 8192;
+
+/// The fast version: the product is made for a few rows, in spans of rows, or by candle; the bias is added in place, and the
+/// backward pass makes only the gradients that somebody asked for (candle's own `matmul` always makes both).
 pub(super) struct Linear {
     /// The weight is `[n_out, n_in]`.
     pub transposed: bool,
@@ -75,9 +81,11 @@ impl Linear {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (n_in, n_out) = self.sizes(weight_layout.dims());
         let rows = x_layout.shape().elem_count() / n_in;
-        let mut y = match rows <= FEW {
-            true => self.few_rows(values(x, x_layout)?, values(weight, weight_layout)?, n_in, n_out),
-            false => {
+        let (x_values, weight_values) = (values(x, x_layout)?, values(weight, weight_layout)?);
+        let mut y = match rows {
+            ..=FEW => CpuStorage::F32(self.few_rows(x_values, weight_values, n_in, n_out)),
+            _ if n_out <= WIDE => CpuStorage::F32(self.in_spans(x_values, weight_values, n_in, n_out)),
+            _ => {
                 let x_flat = Layout::contiguous_with_offset((rows, n_in), x_layout.start_offset());
                 let weight_layout =
                     if self.transposed { weight_layout.transpose(0, 1)? } else { weight_layout.clone() };
@@ -122,9 +130,21 @@ impl Linear {
         Ok([dx, dw, db])
     }
 
-    fn few_rows(&self, x: &[f32], weight: &[f32], n_in: usize, n_out: usize) -> CpuStorage {
+    fn few_rows(&self, x: &[f32], weight: &[f32], n_in: usize, n_out: usize) -> Vec<f32> {
         let product = if self.transposed { multiply_transposed } else { multiply };
-        CpuStorage::F32(product(x, weight, n_in, n_out))
+        product(x, weight, n_in, n_out)
+    }
+
+    /// As the block's ops multiply, so that a model gives the same bits by ops and by layers.
+    fn in_spans(&self, x: &[f32], weight: &[f32], n_in: usize, n_out: usize) -> Vec<f32> {
+        let weight = match self.transposed {
+            true => Matrix::new(weight, n_in).t(),
+            false => Matrix::new(weight, n_out),
+        };
+        let mut y = vec![0.0; x.len() / n_in * n_out];
+        let spans = y.par_chunks_mut(SPAN * n_out).zip(x.par_chunks(SPAN * n_in));
+        spans.for_each(|(y, x)| product::multiply(Matrix::new(x, n_in), weight, y));
+        y
     }
 
     /// `n_in`, `n_out`.

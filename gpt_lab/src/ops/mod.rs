@@ -37,6 +37,7 @@ pub(crate) use attention_cached::{Kept, Query};
 pub use cross_entropy::{IGNORE_INDEX, cross_entropy};
 pub use dropout::{Dropout, dropout};
 pub use embedding::embedding;
+pub(crate) use few_rows::FEW;
 pub use gelu::{gelu, gelu_exact};
 pub(crate) use kernel::vectorized;
 pub use layer_norm::layer_norm;
