@@ -15,6 +15,9 @@ fn instructions_are_in_alpacas_schema_and_differ() {
     assert_eq!(texts.len(), rows.len());
     for row in &rows {
         assert_eq!(row.text, prompt(&row.instruction, &row.input) + &row.output);
+        let (instruction, input) = (row.instruction.clone(), row.input.clone());
+        let read = gpt_lab::data::Instruction { instruction, input, ..Default::default() };
+        assert_eq!(row.text, read.prompt() + &row.output, "the same prompt in the crate");
         assert!(row.output.ends_with(['.', '!', '?', '"']) && row.output.len() > 5, "{row:?}");
         assert!(!row.text.contains("  ") && !row.text.contains(['{', '}']), "{row:?}");
     }

@@ -3,7 +3,6 @@
 //! [`Comparisons`] (texts, ties dropped) → [`TokenPairs`] (ids, over-long rows dropped) → batches: [`Pairs`] for a reward model,
 //! [`Preferences`](crate::align::Preferences) for DPO, [`Answers`] for fine-tuning on the preferred answers.
 
-use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use super::corpus::fnv1a;
 use super::instructions::names_one_of;
+use super::table;
 use super::{Batch, Examples};
 use crate::reward::Pairs;
 use crate::text::Tokenizer;
@@ -54,22 +54,17 @@ impl Comparison {
 }
 
 impl Comparisons {
-    /// Reads JSON lines in WebGPT's schema: `question.full_text`, `answer_0`, `score_0`, `answer_1`, `score_1`; other fields are left
-    /// alone. Rows with equal scores are dropped and counted; empty lines are skipped.
+    /// Reads JSON lines (or one list) or Parquet in WebGPT's schema: `question.full_text`, `answer_0`, `score_0`, `answer_1`, `score_1`;
+    /// other fields are left alone. Rows with equal scores are dropped and counted; empty lines are skipped.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`], [`Error::Io`]; [`Error::InvalidConfig`] names file, line and field of what is missing or of
-    /// another type; [`Error::EmptyInput`] if no comparison is left.
+    /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names file, line (or row) and field of
+    /// what is missing or of another type; [`Error::EmptyInput`] if no comparison is left.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|error| Error::io(path, "reading", error))?;
         let mut comparisons = Comparisons::default();
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let row = parse(line).map_err(|detail| Error::InvalidConfig {
-                context: format!("{}, line {}", path.display(), i + 1),
-                detail,
-            })?;
-            match row {
+        for row in table::rows(path)? {
+            match parse(&row.json).map_err(|detail| Error::InvalidConfig { context: row.place, detail })? {
                 Some(row) => comparisons.rows.push(row),
                 None => comparisons.ties += 1,
             }
@@ -131,9 +126,8 @@ pub fn encode_answer(tokenizer: &impl Tokenizer, answer: &str) -> Result<Vec<u32
     Ok(ids)
 }
 
-/// One line; `None` for a tie, the complaint for what cannot be read.
-fn parse(line: &str) -> Result<Option<Comparison>, String> {
-    let json: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+/// One row; `None` for a tie, the complaint for what cannot be read.
+fn parse(json: &Value) -> Result<Option<Comparison>, String> {
     let text = |field: &str| match json.pointer(&format!("/{}", field.replace('.', "/"))) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(format!("field `{field}` is {other}, expected a text")),
@@ -310,6 +304,8 @@ impl Padded {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::text::CharTokenizer;
 
@@ -349,7 +345,7 @@ mod tests {
             ("score", good.replace("1.0", "\"1\""), "field `score_0` is \"1\", expected a number"),
             ("question", good.replace("full_text", "text"), "field `question.full_text` is missing"),
             ("answers", good.replace("\"answer_0\"", "\"answers\":[1],\"answer_0\""), "field `answers` is [1]"),
-            ("json", good[1..].to_string(), "not JSON"),
+            ("json", good[1..].to_string(), "not a JSON object"),
         ] {
             let error = load(name, &format!("{good}\n{bad}\n")).unwrap_err().to_string();
             assert!(error.contains(&format!("-{name}-")) && error.contains("line 2: "), "{error}");

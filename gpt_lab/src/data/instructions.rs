@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Error, Result, files};
+use super::table;
+use crate::{Error, Result};
 
 /// What is to be done, and a good response. The fields are those of the Alpaca data set (Taori et al. 2023,
 /// <https://github.com/tatsu-lab/stanford_alpaca>), and one more.
@@ -27,40 +28,18 @@ impl Instruction {
         Instruction { instruction: instruction.into(), ..Default::default() }
     }
 
-    /// The rows of a file: one JSON object a line, or one JSON list of objects, which is how Alpaca was first published. An
-    /// `input` and `answers` may be missing, fields of other names are passed over.
+    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published, or Parquet, as
+    /// the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`], [`Error::Io`]; [`Error::InvalidConfig`] names the file, the line (in a list, the row) and the
-    /// field; [`Error::EmptyInput`] for a file without rows.
+    /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names the file, the line (in a list
+    /// and in Parquet, the row) and the field; [`Error::EmptyInput`] for a file without rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
-        let path = path.as_ref();
-        let text = files::read_text(path)?;
-        let place = |what: &str, n: usize| format!("{}, {what} {n}", path.display());
-        let rows: Vec<Self> = if text.trim_start().starts_with('[') {
-            let context = path.display().to_string();
-            let list: Vec<Value> = serde_json::from_str(&text)
-                .map_err(|e| Error::InvalidConfig { context, detail: format!("not a list of JSON objects: {e}") })?;
-            list.iter().zip(1..).map(|(row, n)| Self::from_json(row, || place("row", n))).collect::<Result<_>>()?
-        } else {
-            let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-            let row = |(line, n): (&str, usize)| {
-                let row = serde_json::from_str(line).map_err(|e| Error::InvalidConfig {
-                    context: place("line", n),
-                    detail: format!("not a JSON object: {e}"),
-                })?;
-                Self::from_json(&row, || place("line", n))
-            };
-            lines.map(row).collect::<Result<_>>()?
-        };
-        if rows.is_empty() {
-            return Err(Error::EmptyInput { what: path.display().to_string() });
-        }
-        Ok(rows)
+        table::rows(path.as_ref())?.iter().map(|row| Self::from_json(&row.json, &row.place)).collect()
     }
 
-    fn from_json(row: &Value, place: impl Fn() -> String) -> Result<Self> {
-        let wrong = |detail: String| Error::InvalidConfig { context: place(), detail };
+    fn from_json(row: &Value, place: &str) -> Result<Self> {
+        let wrong = |detail: String| Error::InvalidConfig { context: place.into(), detail };
         let row = row.as_object().ok_or_else(|| wrong("not a JSON object".into()))?;
         let text = |field: &str| match row.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -165,16 +144,18 @@ mod tests {
         assert!(matches!(Instruction::read("/no/such"), Err(Error::FileNotFound { .. })));
     }
 
-    /// The shipped rows carry the text that the prompt and the output make.
     #[test]
-    fn the_prompt_is_alpacas() {
-        let path = crate::assets::path("instructions/validation.jsonl").unwrap();
-        let rows = Instruction::read(&path).unwrap();
-        let lines = std::fs::read_to_string(path).unwrap();
+    fn the_prompt_is_alpacas_and_the_shipped_outputs_are_right() {
+        let without = "Below is an instruction that describes a task. Write a response that appropriately completes the \
+            request.\n\n### Instruction:\nSing.\n\n### Response:\n";
+        assert_eq!(Instruction::ask("Sing.").prompt(), without);
+        let with = "Below is an instruction that describes a task, paired with an input that provides further context. Write \
+            a response that appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### \
+            Response:\n";
+        assert_eq!(Instruction { input: "1 and 2".into(), ..Instruction::ask("Add.") }.prompt(), with);
+        let rows = Instruction::read(crate::assets::path("instructions/validation.jsonl").unwrap()).unwrap();
         let mut kinds = [0, 0];
-        for (row, line) in rows.iter().zip(lines.lines()) {
-            let json: Value = serde_json::from_str(line).unwrap();
-            assert_eq!(json["text"].as_str().unwrap(), row.prompt() + &row.output);
+        for row in &rows {
             assert_ne!(row.is_answered_by(&row.output), Some(false), "its own output must be right: {row:?}");
             kinds[usize::from(row.input.is_empty())] += 1;
         }

@@ -15,6 +15,7 @@ mod instructions;
 mod python_source;
 mod registry;
 mod rust_source;
+mod table;
 mod windows;
 
 pub use answer_rows::AnswerRows;
