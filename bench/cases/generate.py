@@ -1,5 +1,6 @@
 """Generation with GPT-2 of the 124M shape (random weights, float32) against transformers: the time to the first token after a
-prompt of 512, then tokens per second, greedy and with three beams, and the peak memory. The ids must be the same."""
+prompt of 512, then tokens per second, greedy and with three beams, and the peak memory. The ids must be the same. With weights in
+8 bits they need not be: the row says how many of them are."""
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,17 @@ def run(bench):
                 "higher", "the same ids"),
             row(f"peak memory of that, {name}", ours["peak_mib"], other["peak_mib"], "MiB", than, "lower"),
         ]
+    work = [folder, "--tokens", TOKENS]
+    theirs = [bench.python, ROOT / "bench" / "hf_generate.py", *work, "--beams", 1, "--threads", bench.threads]
+    results = bench.in_turn(
+        ours=lambda: bench.json_from([program, "run", *work, "--int8"], **threads),
+        theirs=lambda: bench.json_from(theirs, **threads),
+    )
+    speed = {side: (TOKENS - 1) / statistics.median(r["seconds"] for r in runs) for side, runs in results.items()}
+    ids = [results[side][0]["ids"] for side in ("ours", "theirs")]
+    same = next((i for i, pair in enumerate(zip(*ids)) if pair[0] != pair[1]), TOKENS)
+    rows.append(row("generation, greedy, weights in 8 bits", speed["ours"], speed["theirs"], "tokens/s", than, "higher",
+                    f"the other in float32; the first {same} of {TOKENS} ids are the same"))
     return rows
 
 

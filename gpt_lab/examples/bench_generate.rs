@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! bench_generate init FOLDER --prompt N                       writes config.json, model.safetensors, prompt.json
-//! bench_generate run FOLDER --tokens N [--beams N]            prints {"ids": …, "first_seconds": …, "seconds": …, "peak_mib": …}
+//! bench_generate run FOLDER --tokens N [--beams N | --int8]   prints {"ids": …, "first_seconds": …, "seconds": …, "peak_mib": …}
 //! ```
 
 use std::path::Path;
 use std::time::Instant;
 
-use gpt_lab::generate::{GenerateConfig, generate_ids};
+use gpt_lab::generate::{GenerateConfig, LanguageModel, generate_ids};
 use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::{Error, Result, Rng};
 
@@ -17,11 +17,12 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["init", folder, "--prompt", n] => init(folder.as_ref(), number(n)),
-        ["run", folder, "--tokens", n] => run(folder.as_ref(), number(n), 1),
-        ["run", folder, "--tokens", n, "--beams", beams] => run(folder.as_ref(), number(n), number(beams)),
+        ["run", folder, "--tokens", n] => run(folder.as_ref(), number(n), 1, false),
+        ["run", folder, "--tokens", n, "--int8"] => run(folder.as_ref(), number(n), 1, true),
+        ["run", folder, "--tokens", n, "--beams", beams] => run(folder.as_ref(), number(n), number(beams), false),
         _ => {
             eprintln!(
-                "usage: bench_generate init FOLDER --prompt N | bench_generate run FOLDER --tokens N [--beams N]"
+                "usage: bench_generate init FOLDER --prompt N | bench_generate run FOLDER --tokens N [--beams N | --int8]"
             );
             std::process::exit(2)
         }
@@ -46,8 +47,10 @@ fn init(folder: &Path, prompt: usize) -> Result<()> {
 }
 
 /// First one token, then all: what the two take beyond each other is the speed with the prompt already read.
-fn run(folder: &Path, tokens: usize, num_beams: usize) -> Result<()> {
+fn run(folder: &Path, tokens: usize, num_beams: usize, int8: bool) -> Result<()> {
     let model = Gpt2::load(folder)?;
+    let small = if int8 { Some(model.to_int8()?) } else { None };
+    let model: &dyn LanguageModel = small.as_ref().map_or(&model, |small| small);
     let path = folder.join("prompt.json");
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "reading", e))?;
     let prompt: Vec<u32> = serde_json::from_str(&text).expect("a list of ids, as init wrote it");
@@ -59,7 +62,7 @@ fn run(folder: &Path, tokens: usize, num_beams: usize) -> Result<()> {
     };
     let timed = |max_new_tokens| {
         let start = Instant::now();
-        let ids = generate_ids(&model, std::slice::from_ref(&prompt), &config(max_new_tokens))?.remove(0).remove(0).ids;
+        let ids = generate_ids(model, std::slice::from_ref(&prompt), &config(max_new_tokens))?.remove(0).remove(0).ids;
         Ok::<_, Error>((ids, start.elapsed().as_secs_f64()))
     };
     let (_, first) = timed(1)?;

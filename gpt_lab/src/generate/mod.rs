@@ -25,7 +25,7 @@ pub use score::score;
 
 use candle_core::Tensor;
 
-use crate::gpt2::Gpt2;
+use crate::gpt2::{Cached, Gpt2, Int8Gpt2};
 use crate::text::{StreamDecoder, Tokenizer};
 use crate::{Error, Result};
 
@@ -42,8 +42,8 @@ pub trait LanguageModel {
         Vec::new()
     }
 
-    /// The GPT-2 that does the work, if one does: then keys and values are kept, and each token is read once.
-    fn gpt2(&self) -> Option<&Gpt2> {
+    /// The model as one that keeps keys and values, if it is one: then each token is read once.
+    fn cached(&self) -> Option<&dyn Cached> {
         None
     }
 }
@@ -61,7 +61,25 @@ impl LanguageModel for Gpt2 {
         self.config.eos_tokens()
     }
 
-    fn gpt2(&self) -> Option<&Gpt2> {
+    fn cached(&self) -> Option<&dyn Cached> {
+        Some(self)
+    }
+}
+
+impl LanguageModel for Int8Gpt2 {
+    fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        self.forward(ids)
+    }
+
+    fn context(&self) -> usize {
+        self.config.n_positions
+    }
+
+    fn eos_tokens(&self) -> Vec<u32> {
+        self.config.eos_tokens()
+    }
+
+    fn cached(&self) -> Option<&dyn Cached> {
         Some(self)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::{LanguageModel, rows};
-use crate::gpt2::{Gpt2, KvCache};
+use crate::gpt2::{Cached, KvCache};
 use crate::{Error, Result};
 
 /// Texts as token ids, one a row, with the model's cache of what it has read of them if it has one.
@@ -22,8 +22,11 @@ impl Reader {
         if texts.iter().any(Vec::is_empty) {
             return Err(Error::EmptyInput { what: "the prompt".into() });
         }
-        let cache = |gpt2: &Gpt2| KvCache::new(&gpt2.config, texts.len().max(1), longest.clamp(1, gpt2.n_positions()));
-        let cache = model.gpt2().map(cache).transpose()?;
+        let cache = |model: &dyn Cached| {
+            let config = model.config();
+            KvCache::new(config, texts.len().max(1), longest.clamp(1, config.n_positions))
+        };
+        let cache = model.cached().map(cache).transpose()?;
         Ok(Reader { texts, cache })
     }
 
@@ -52,10 +55,10 @@ impl Reader {
         };
         let (together, alone): (Vec<usize>, Vec<usize>) = which.iter().partition(|&&row| one_more(row));
         let mut read: Vec<(usize, Vec<f32>)> = Vec::with_capacity(which.len());
-        if let (Some(gpt2), Some(cache), false) = (model.gpt2(), &mut self.cache, together.is_empty()) {
+        if let (Some(model), Some(cache), false) = (model.cached(), &mut self.cache, together.is_empty()) {
             let last: Vec<u32> = together.iter().map(|&row| self.texts[row][self.texts[row].len() - 1]).collect();
             let ids = Tensor::from_vec(last, (together.len(), 1), &Device::Cpu)?;
-            let logits = rows(&gpt2.forward_cached(&ids, cache, &together)?)?;
+            let logits = rows(&model.forward_cached(&ids, cache, &together)?)?;
             read.extend(together.into_iter().zip(logits));
         }
         for row in alone {
@@ -87,13 +90,13 @@ impl Reader {
         let text = &self.texts[row];
         let tensor = |ids: &[u32]| Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu);
         let window = &text[text.len().saturating_sub(model.context())..];
-        let logits = match (model.gpt2(), &mut self.cache) {
-            (Some(gpt2), Some(cache)) if text.len() <= cache.capacity() => {
-                gpt2.forward_cached(&tensor(&text[cache.len(row)..])?, cache, &[row])?
+        let logits = match (model.cached(), &mut self.cache) {
+            (Some(model), Some(cache)) if text.len() <= cache.capacity() => {
+                model.forward_cached(&tensor(&text[cache.len(row)..])?, cache, &[row])?
             }
-            (Some(gpt2), _) => {
-                let mut cache = KvCache::new(&gpt2.config, 1, window.len())?;
-                gpt2.forward_cached(&tensor(window)?, &mut cache, &[0])?
+            (Some(model), _) => {
+                let mut cache = KvCache::new(model.config(), 1, window.len())?;
+                model.forward_cached(&tensor(window)?, &mut cache, &[0])?
             }
             _ => model.logits(&tensor(window)?)?.narrow(1, window.len() - 1, 1)?.squeeze(1)?,
         };

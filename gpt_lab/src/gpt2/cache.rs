@@ -5,8 +5,6 @@
 
 use candle_core::{Device, Tensor};
 
-use super::attention::Attention;
-use super::block::Block;
 use super::config::Gpt2Config;
 use super::model::Gpt2;
 use crate::ops::{Kept, Query};
@@ -174,6 +172,36 @@ impl KvCache {
     }
 }
 
+/// A model that reads every token once.
+pub trait Cached {
+    /// Its shape.
+    fn config(&self) -> &Gpt2Config;
+
+    /// Logits `[B, V]` for what comes after `ids` `[B, T]`: see [`Gpt2::forward_cached`].
+    fn forward_cached(&self, ids: &Tensor, cache: &mut KvCache, rows: &[usize]) -> Result<Tensor>;
+}
+
+/// What a GPT-2 computes between two looks into the cache, in evaluation mode.
+pub(super) trait Layers {
+    /// Token plus position embeddings, `[B, T, C]`; row `b` begins at position `first[b]`.
+    fn embedded(&self, ids: &Tensor, first: &[usize]) -> Result<Tensor>;
+
+    /// How many blocks there are.
+    fn count(&self) -> usize;
+
+    /// Queries, keys and values of a block, `[B, T, 3C]`.
+    fn qkv(&self, layer: usize, x: &Tensor) -> Result<Tensor>;
+
+    /// The factor on a block's scores.
+    fn scale(&self, layer: usize) -> f64;
+
+    /// The rest of a block: `x`, and what its attention has made of the values `y`, through the projection and the MLP.
+    fn rest(&self, layer: usize, x: &Tensor, y: &Tensor) -> Result<Tensor>;
+
+    /// Hidden states after the last block `[B, C]` to logits `[B, V]`.
+    fn scores(&self, x: &Tensor) -> Result<Tensor>;
+}
+
 impl Gpt2 {
     /// An empty cache for so many texts, each up to the model's context.
     pub fn new_cache(&self, rows: usize) -> Result<KvCache> {
@@ -189,71 +217,85 @@ impl Gpt2 {
     /// As [`Gpt2::forward`], with [`Error::SequenceTooLong`] for more than the cache has room for;
     /// [`Error::InvalidArgument`] for rows that the cache lacks. The cache then holds what it held before.
     pub fn forward_cached(&self, ids: &Tensor, cache: &mut KvCache, rows: &[usize]) -> Result<Tensor> {
-        let (b, t) = ids.dims2()?;
-        if b != rows.len() {
-            let expected = format!("one row of the cache for each of the {b} rows of ids");
-            return Err(Error::InvalidArgument { argument: "rows", value: format!("{rows:?}"), expected });
-        }
-        let first: Vec<usize> = rows.iter().map(|&row| cache.places.get(row).map_or(0, Vec::len)).collect();
-        let x = self.embed(ids, &first)?;
-        cache.grow(rows, t)?;
-        let logits = self.read(x, cache, rows, first.iter().all(|&first| first == 0));
-        if logits.is_err() {
-            cache.shrink(rows, t);
-        }
-        logits
-    }
-
-    /// Embeddings `[B, T, C]` through the blocks to the last position's logits. Each block's result is cut off from what it was
-    /// made of, or a prompt's activations would all be kept for a backward pass that never comes.
-    fn read(&self, x: Tensor, cache: &mut KvCache, rows: &[usize], from_start: bool) -> Result<Tensor> {
-        let (b, t, c) = x.dims3()?;
-        let mut x = x.detach();
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward_cached(&x, cache, layer, rows, from_start)?.detach();
-        }
-        let last = self.ln_f.forward(&x.narrow(1, t - 1, 1)?.contiguous()?)?;
-        Ok(self.head(&last.reshape((b, c))?)?.detach())
+        forward_cached(self, ids, cache, rows)
     }
 }
 
-impl Block {
-    /// [`Block::forward`] for the positions after those in the cache.
-    fn forward_cached(
-        &self,
-        x: &Tensor,
-        cache: &mut KvCache,
-        layer: usize,
-        rows: &[usize],
-        from_start: bool,
-    ) -> Result<Tensor> {
-        let attended = self.attn.forward_cached(&self.ln_1.forward(x)?, cache, layer, rows, from_start)?;
-        let x = (x + attended)?;
-        Ok((&x + self.mlp.forward(&self.ln_2.forward(&x)?, &mut Mode::Eval)?)?)
+impl Cached for Gpt2 {
+    fn config(&self) -> &Gpt2Config {
+        &self.config
+    }
+
+    fn forward_cached(&self, ids: &Tensor, cache: &mut KvCache, rows: &[usize]) -> Result<Tensor> {
+        forward_cached(self, ids, cache, rows)
     }
 }
 
-impl Attention {
-    /// [`Attention::forward`] for the positions after those in the cache. A text read from its start sees nothing but itself, so
-    /// that the faster attention of many positions will do.
-    fn forward_cached(
-        &self,
-        x: &Tensor,
-        cache: &mut KvCache,
-        layer: usize,
-        rows: &[usize],
-        from_start: bool,
-    ) -> Result<Tensor> {
-        let qkv = self.c_attn.forward(x)?.detach(); // [B, T, 3C]
-        let y = match from_start && qkv.dim(1)? > 1 {
+impl Layers for Gpt2 {
+    fn embedded(&self, ids: &Tensor, first: &[usize]) -> Result<Tensor> {
+        self.embed(ids, first)
+    }
+
+    fn count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn qkv(&self, layer: usize, x: &Tensor) -> Result<Tensor> {
+        let block = &self.blocks[layer];
+        block.attn.c_attn.forward(&block.ln_1.forward(x)?)
+    }
+
+    fn scale(&self, layer: usize) -> f64 {
+        self.blocks[layer].attn.scale
+    }
+
+    fn rest(&self, layer: usize, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let block = &self.blocks[layer];
+        let x = (x + block.attn.c_proj.forward(y)?)?;
+        Ok((&x + block.mlp.forward(&block.ln_2.forward(&x)?, &mut Mode::Eval)?)?)
+    }
+
+    fn scores(&self, x: &Tensor) -> Result<Tensor> {
+        self.head(&self.ln_f.forward(x)?)
+    }
+}
+
+/// [`Gpt2::forward_cached`], whatever the layers are made of.
+pub(super) fn forward_cached(model: &dyn Layers, ids: &Tensor, cache: &mut KvCache, rows: &[usize]) -> Result<Tensor> {
+    let (b, t) = ids.dims2()?;
+    if b != rows.len() {
+        let expected = format!("one row of the cache for each of the {b} rows of ids");
+        return Err(Error::InvalidArgument { argument: "rows", value: format!("{rows:?}"), expected });
+    }
+    let first: Vec<usize> = rows.iter().map(|&row| cache.places.get(row).map_or(0, Vec::len)).collect();
+    let x = model.embedded(ids, &first)?;
+    cache.grow(rows, t)?;
+    let logits = read(model, x, cache, rows, first.iter().all(|&first| first == 0));
+    if logits.is_err() {
+        cache.shrink(rows, t);
+    }
+    logits
+}
+
+/// Embeddings `[B, T, C]` through the blocks to the last position's logits. Each block's result is cut off from what it was
+/// made of, or a prompt's activations would all be kept for a backward pass that never comes. A text read from its start sees
+/// nothing but itself, so that the faster attention of many positions will do.
+fn read(model: &dyn Layers, x: Tensor, cache: &mut KvCache, rows: &[usize], from_start: bool) -> Result<Tensor> {
+    let (b, t, c) = x.dims3()?;
+    let mut x = x.detach();
+    for layer in 0..model.count() {
+        let (qkv, scale) = (model.qkv(layer, &x)?.detach(), model.scale(layer)); // [B, T, 3C]
+        let y = match from_start && t > 1 {
             true => {
                 cache.keep(layer, &qkv, rows)?;
-                ops::causal_attention(&qkv, self.n_head, self.scale, None)?
+                ops::causal_attention(&qkv, cache.n_head, scale, None)?
             }
-            false => cache.attend(layer, &qkv, rows, self.scale)?,
+            false => cache.attend(layer, &qkv, rows, scale)?,
         };
-        self.c_proj.forward(&y)
+        x = model.rest(layer, &x, &y)?.detach();
     }
+    let last = x.narrow(1, t - 1, 1)?.reshape((b, c))?;
+    Ok(model.scores(&last)?.detach())
 }
 
 #[cfg(test)]

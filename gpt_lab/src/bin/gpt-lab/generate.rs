@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use gpt_lab::generate::{GenerateConfig, Generation, generate_many, generate_with};
+use gpt_lab::generate::{GenerateConfig, Generation, LanguageModel, generate_many, generate_with};
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::text::{AnyTokenizer, BpeTokenizer};
 use lexopt::prelude::*;
@@ -37,6 +37,7 @@ Options:
   --length-penalty X          In the search, above 0 favours long texts (default: 1)
   --early-stopping WHEN       When the search ends: true, false or never (default: false)
   --num-return-sequences N    So many texts, drawn or found (default: 1)
+  --int8                      With weights in 8 bits: faster, a little less accurate
 
 --temperature, --top-k and --top-p imply --do-sample.
 ";
@@ -45,6 +46,7 @@ Options:
 pub fn run(mut parser: lexopt::Parser) -> Outcome {
     let mut model = None;
     let mut prompt = String::new();
+    let mut int8 = false;
     let mut config = GenerateConfig::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -54,6 +56,7 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
             }
             Long("model") => model = Some(parser.value()?.string()?),
             Long("prompt") => prompt = parser.value()?.string()?,
+            Long("int8") => int8 = true,
             Long(name) => {
                 let name = name.to_string();
                 if !set(&mut config, &name, &mut parser)? {
@@ -66,10 +69,12 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
     let model = model.ok_or_else(|| Failure::Usage("generate needs --model".into()))?;
     config.validate()?;
     let (model, tokenizer) = load(&model)?;
+    let small = if int8 { Some(model.to_int8()?) } else { None };
+    let model: &dyn LanguageModel = small.as_ref().map_or(&model, |small| small);
     if config.num_return_sequences == 1 {
-        write_one(&model, &tokenizer, &prompt, &config)?;
+        write_one(model, &tokenizer, &prompt, &config)?;
     } else {
-        write_all(&generate_many(&model, &tokenizer, &[&prompt], &config)?.concat());
+        write_all(&generate_many(model, &tokenizer, &[&prompt], &config)?.concat());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -108,7 +113,12 @@ fn set(config: &mut GenerateConfig, name: &str, parser: &mut lexopt::Parser) -> 
 }
 
 /// Writes one text to standard output as it is made.
-fn write_one(model: &Gpt2, tokenizer: &AnyTokenizer, prompt: &str, config: &GenerateConfig) -> Result<(), Failure> {
+fn write_one(
+    model: &dyn LanguageModel,
+    tokenizer: &AnyTokenizer,
+    prompt: &str,
+    config: &GenerateConfig,
+) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let failed = |e| gpt_lab::Error::io("standard output", "writing", e);
     let mut written = write!(out, "{prompt}").and_then(|()| out.flush());
