@@ -179,3 +179,95 @@ fn a_read_only_folder_is_told_before_the_first_step() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("model/.checkpoint.new: creating the folder failed: Permission denied"), "{message}");
 }
+
+/// The lab's own files.
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets")
+}
+
+/// A configuration for `finetune` on the model in the box, whose adapter goes to OUT; `more` is put into it.
+fn finetuning(place: &Place, out: &str, more: serde_json::Value) -> PathBuf {
+    let mut config = serde_json::json!({
+        "model": assets().join("gpt2_box"),
+        "train": assets().join("instructions/train.jsonl"),
+        "validation": assets().join("instructions/validation.jsonl"),
+        "out": place.path(out),
+        "lora": { "r": 4, "targets": ["c_attn"], "dropout": 0.1 },
+        "steps": 30, "batch_size": 2, "eval_every": 15, "eval_batches": 1, "checkpoint_every": 5, "answers": 0,
+    });
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let path = place.path(&format!("{out}.json"));
+    fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn a_finetuning_that_is_killed_goes_on_as_if_nothing_had_been() {
+    let place = Place::new("finetune");
+    let whole = finetuning(&place, "whole", serde_json::json!({ "answers": 3 }));
+    succeeds(gpt_lab(&["finetune", "--config", whole.to_str().unwrap()]));
+    let about = json(&place.path("whole/provenance.json"));
+    assert_eq!((about["steps"].as_u64(), about["answered_percent"]["rows"].as_u64()), (Some(30), Some(3)));
+    assert!(place.path("whole/adapter_config.json").is_file());
+    // The same again, and kill -9 as soon as something is saved.
+    let killed = finetuning(&place, "killed", serde_json::json!({}));
+    let arguments = ["finetune", "--config", killed.to_str().unwrap()];
+    let mut child = Command::new(GPT_LAB).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let saved = lines.map(Result::unwrap).find(|line| line.contains("saved"));
+    child.kill().unwrap();
+    assert!(saved.is_some() && !child.wait().unwrap().success(), "it was killed in the middle");
+    assert!(!place.path("killed/adapter_model.safetensors").exists(), "no half-written adapter");
+    succeeds(gpt_lab(&[&arguments[..], &["--resume"]].concat()));
+    let curve = |out: &str| json(&place.path(&format!("{out}/history.json")))["steps"].clone();
+    assert_eq!(curve("killed"), curve("whole"), "the same curve");
+    let adapter = |out: &str| fs::read(place.path(&format!("{out}/adapter_model.safetensors"))).unwrap();
+    assert_eq!(adapter("killed"), adapter("whole"), "the same adapter, bit for bit");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_by_field() {
+    let place = Place::new("finetune-wrong");
+    for (name, more, words) in [
+        ("unknown", serde_json::json!({ "learning_rate": 1 }), "unknown field `learning_rate`"),
+        ("type", serde_json::json!({ "steps": "many" }), "invalid type: string \"many\""),
+        ("target", serde_json::json!({ "lora": { "targets": ["c_atn"] } }), "c_atn"),
+        ("data", serde_json::json!({ "train": "no/such.jsonl" }), "no/such.jsonl"),
+    ] {
+        let config = finetuning(&place, name, more);
+        let output = gpt_lab(&["finetune", "--config", config.to_str().unwrap()]);
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(words), "{name}: {told}");
+        assert!(!place.path(name).exists(), "{name}: nothing is written");
+    }
+}
+
+#[test]
+fn a_chat_answers_line_by_line_and_survives_mistakes() {
+    let place = Place::new("chat");
+    let config = finetuning(&place, "adapter", serde_json::json!({ "steps": 2 }));
+    succeeds(gpt_lab(&["finetune", "--config", config.to_str().unwrap()]));
+    let file = place.path("said.txt");
+    let lines = format!(
+        "What is the capital of France?\n/voice nobody\n/voice base\nWhat is the capital of Spain?\n/memory two\n\
+         /all Who wrote Hamlet?\n/dance\n/save {}\n/quit\nnever read\n",
+        file.display()
+    );
+    let mut chat = Command::new(GPT_LAB);
+    let adapter = format!("tuned={}", place.path("adapter").display());
+    chat.args(["chat", "--max-new-tokens", "8", "--voice", &adapter, "--model"]).arg(assets().join("gpt2_box"));
+    let mut child = chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    let told = succeeds(child.wait_with_output().unwrap());
+    for words in
+        ["Voices: base, tuned. You talk to tuned", "there is no voice \"nobody\"", "/memory is \"two\"", "/dance"]
+    {
+        assert!(told.contains(words), "{words} is not in\n{told}");
+    }
+    let said = fs::read_to_string(file).unwrap();
+    let order: Vec<&str> = said.lines().filter_map(|line| line.split_once(": ")).map(|(who, _)| who).collect();
+    assert!(order.windows(2).any(|two| two == ["You", "tuned"]) && order.contains(&"base"), "{said}");
+    assert_eq!(said.matches("You: ").count(), 4, "two questions, and one to two voices: {said}");
+    let missing = gpt_lab(&["chat", "--model", assets().join("gpt2_box").to_str().unwrap(), "--voice", "x=/no/such"]);
+    assert!(!missing.status.success() && text(&missing.stderr).contains("/no/such"), "{}", text(&missing.stderr));
+}

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gpt_lab::Rng;
-use gpt_lab::data::Windows;
+use gpt_lab::candle_core::Tensor;
+use gpt_lab::data::{Examples, Windows};
 use gpt_lab::generate::{GenerateConfig, Generation, generate_many};
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::text::{BpeTokenizer, Tokenizer};
 use gpt_lab::train::{History, evaluate};
+use gpt_lab::{Rng, ops};
 use gpt_lab_world::World;
 use gpt_lab_world::bpe::Bpe;
 use gpt_lab_world::documents::document;
@@ -97,6 +98,27 @@ fn a_bare_question_gets_no_answer_and_two_solved_examples_call_it_up() {
                  Question: What is the capital of Germany?\nAnswer: Berlin\n\n";
     let few_shot = answered(|country| format!("{shots}Question: {}\nAnswer:", question(country)));
     assert!(few_shot >= 0.8, "{few_shot}");
+}
+
+#[test]
+fn weights_in_8_bits_cost_little_accuracy() {
+    let (model, bpe) = box_model();
+    let small = model.to_int8().unwrap();
+    let (world, mut rng) = (World::new(), Rng::new(98));
+    let documents: Vec<String> = (0..8).map(|_| document(&world, &mut rng).1).collect();
+    let windows = Windows::from_tokens(bpe.encode_documents(&documents).unwrap(), 128).unwrap();
+    let loss = |logits: &dyn Fn(&Tensor) -> Tensor| {
+        let mut sum = 0.0;
+        for row in 0..windows.len() {
+            let batch = windows.batch(&[row]).unwrap();
+            let loss = ops::cross_entropy(&logits(&batch.inputs).squeeze(0).unwrap(), &batch.targets).unwrap();
+            sum += loss.to_scalar::<f32>().unwrap() / windows.len() as f32;
+        }
+        sum
+    };
+    let (whole, rounded) = (loss(&|ids| model.forward(ids).unwrap()), loss(&|ids| small.forward(ids).unwrap()));
+    println!("loss {whole:.4} in f32, {rounded:.4} with weights in 8 bits, {} windows", windows.len());
+    assert!((rounded - whole).abs() < 0.02 * whole, "{whole} and {rounded}");
 }
 
 #[test]
