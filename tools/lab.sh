@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 target/kernel/gpt_lab_kernel spare --watch $$ >.lab/log/spare.log 2>&1 </dev/null &
 cd notebooks
 # JupyterLab shows pictures only in notebooks it trusts; those that came with the lab are ours.
-../.venv/bin/jupyter trust char_gpt.ipynb gpt2.ipynb lora_tutorial.ipynb >../.lab/log/trust.log 2>&1 || true
+../.venv/bin/python ../tools/notebooks.py --names | xargs ../.venv/bin/jupyter trust >../.lab/log/trust.log 2>&1 || true
 root=$([ "$(id -u)" = 0 ] && echo --allow-root || true) # in a container one is often root
 exec ../.venv/bin/jupyter lab $root "$@"

@@ -5,18 +5,27 @@ Each notebook is executed top to bottom on our kernel, in notebooks/. It ends at
 notebook, cell and message. What differs from run to run (times, ids, versions) is left out of the file, and a hash of
 what the outputs depend on (code cells and Cargo.lock) is kept in the notebook's metadata: `--check` compares it without
 running anything, so that CI sees outputs that are older than their code.
+
+Lessons leave what they have learnt to later ones. Here that goes to .lab/learnt, apart from a learner's own; `--ship` puts it into
+assets/learnt, where it comes with the lab.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+# In the order in which they are to be read and run.
+LESSONS = ["char_gpt", "gpt2", "lora_tutorial", "gpt2_lora", "gpt2_lora_optimum", "gpt2_reward_modeling", "gpt2_dpo", "gpt2_ppo", "chat"]
+LEARNT = ROOT / ".lab" / "learnt"
+SHIPPED = ROOT / "assets" / "learnt"
 KERNELSPEC = {"display_name": "Rust (gpt_lab)", "language": "rust", "name": "gpt_lab"}
 LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/x-rust", "pygments_lexer": "rust"}
 HASH = "gpt_lab_outputs_of"  # notebook metadata: what the committed outputs were made from
@@ -145,8 +154,32 @@ def check(paths):
     return 1 if any(reasons.values()) else 0
 
 
+def ladder():
+    """All notebooks, the lessons first and in their order."""
+    place = {name: i for i, name in enumerate(LESSONS)}
+    return sorted(NOTEBOOKS.glob("*.ipynb"), key=lambda path: (place.get(path.stem, len(place)), path.name))
+
+
+def ship():
+    """Copies what the lessons have learnt to where it comes with the lab."""
+    lessons = sorted(folder.name for folder in LEARNT.iterdir() if folder.is_dir())
+    for lesson in lessons:
+        shutil.rmtree(SHIPPED / lesson, ignore_errors=True)
+        shutil.copytree(LEARNT / lesson, SHIPPED / lesson)
+    adapters = sorted(str(path.parent.relative_to(SHIPPED)) for path in SHIPPED.rglob("adapter_model.safetensors"))
+    lines = ["# What the lessons have learnt", "",
+             "Adapters in PEFT's layout for the model in the box (`../gpt2_box`), each saved by the notebook whose name its folder has,",
+             "with that notebook's seeds, and put here by `python tools/notebooks.py --ship` after `make notebooks`. MIT or Apache-2.0.", "",
+             *[f"- `{name}`" for name in adapters], "",
+             "`start` is the fine-tuned model that `dpo` and `ppo` began with; act together with it. `judge` belongs to a score model.", ""]
+    (SHIPPED / "PROVENANCE.md").write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(adapters))
+    return 0
+
+
 def refresh(paths, kernel_name, timeout, keep):
     """Runs the notebooks one after another; the exit code."""
+    os.environ.setdefault("GPT_LAB_LEARNT", str(LEARNT))
     for path in paths:
         started = time.monotonic()
         try:
@@ -164,11 +197,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="only look whether committed outputs belong to their code")
+    parser.add_argument("--names", action="store_true", help="only print the lessons' files, in their order")
+    parser.add_argument("--ship", action="store_true", help="only put what the lessons have learnt into the assets")
     parser.add_argument("--kernel", default="gpt_lab", help="the kernelspec to run on (default: gpt_lab)")
     parser.add_argument("--keep", action="store_true", help="run, but leave the files as they are")
     parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT, help="seconds that one cell may take")
     arguments = parser.parse_args()
-    paths = arguments.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
+    if arguments.names:
+        print("\n".join(f"{name}.ipynb" for name in LESSONS))
+        return 0
+    if arguments.ship:
+        return ship()
+    paths = arguments.notebooks or ladder()
     if not paths:
         print("there is no notebook in notebooks/", file=sys.stderr)
         return 1

@@ -107,6 +107,30 @@ fn a_resumed_run_is_as_if_it_had_never_stopped() {
 }
 
 #[test]
+fn a_run_that_gets_no_better_ends_and_a_resumed_one_at_once() {
+    let (model, data) = tiny(1);
+    let folder = folder("patience");
+    // A rate at which nothing is learnt: no evaluation can be better than the first.
+    let still = TrainConfig {
+        lr: 0.0,
+        schedule: Schedule::Constant,
+        eval_every: 2,
+        patience: Some(3),
+        checkpoint: Some(folder.clone()),
+        ..config(40)
+    };
+    let history = train(&model, &data, &still, &mut Silent).unwrap();
+    assert_eq!((history.stopped, history.steps.len(), history.evals.len()), (Stopped::NoProgress, 6, 4));
+    assert!(history.to_string().ends_with("no better"), "{history}");
+    let again = train(&model, &data, &TrainConfig { resume: true, ..still }, &mut Silent).unwrap();
+    assert_eq!((again.stopped, again.steps.len()), (Stopped::NoProgress, 6));
+    std::fs::remove_dir_all(folder).unwrap();
+    // One that learns is not disturbed.
+    let learning = TrainConfig { eval_every: 2, patience: Some(3), ..config(12) };
+    assert_eq!(train(&tiny(1).0, &data, &learning, &mut Silent).unwrap().stopped, Stopped::Finished);
+}
+
+#[test]
 fn an_accumulated_step_is_one_large_batch() {
     let run = |batch_size, accumulate| {
         let (model, data) = tiny(1);

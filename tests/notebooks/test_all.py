@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ALL = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
+def test_every_notebook_has_its_place_in_the_ladder():
+    assert sorted(notebooks.LESSONS) == ALL
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ALL)
 def test_it_runs(executed, name):

@@ -148,7 +148,7 @@ impl std::fmt::Display for PpoHistory {
         }
         match self.stopped {
             Stopped::Running => Ok(()),
-            Stopped::Finished => write!(f, "; finished"),
+            Stopped::Finished | Stopped::NoProgress => write!(f, "; finished"),
             Stopped::Interrupted => write!(f, "; stopped by the learner"),
         }
     }

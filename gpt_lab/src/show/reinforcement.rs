@@ -45,7 +45,7 @@ fn status(history: &PpoHistory, iterations: usize) -> Vec<String> {
     let made = history.records.len();
     let time = |seconds: f64| clock(std::time::Duration::from_secs_f64(seconds));
     let state = match history.stopped {
-        Stopped::Finished => format!("done in {}", time(history.seconds)),
+        Stopped::Finished | Stopped::NoProgress => format!("done in {}", time(history.seconds)),
         Stopped::Interrupted => {
             format!("stopped after {}; the policy keeps what it learnt", time(history.seconds))
         }

@@ -98,6 +98,7 @@ fn status(progress: &Progress<'_>) -> Vec<String> {
     let mut first = format!("step {} of {}", progress.step, progress.total_steps);
     match (history.stopped, progress.remaining) {
         (Stopped::Finished, _) => first.push_str(&format!(" · done in {elapsed}")),
+        (Stopped::NoProgress, _) => first.push_str(&format!(" · ended after {elapsed}, as it got no better")),
         (Stopped::Interrupted, _) => {
             first.push_str(&format!(" · stopped after {elapsed}; the model keeps what it learnt"))
         }

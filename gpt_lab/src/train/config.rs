@@ -47,6 +47,8 @@ pub struct TrainConfig {
     pub eval_every: usize,
     /// Batches of one evaluation, of each side, spread evenly over its rows; 0 means all rows.
     pub eval_batches: usize,
+    /// End the run after so many evaluations in a row that are no better than the best before them.
+    pub patience: Option<usize>,
     /// Decides the order of the rows and the dropout masks.
     pub seed: u64,
     /// The folder of the checkpoint, if one is to be kept.
@@ -73,6 +75,7 @@ impl Default for TrainConfig {
             clip: Some(1.0),
             eval_every: 100,
             eval_batches: 10,
+            patience: None,
             seed: 0,
             checkpoint: None,
             checkpoint_every: 0,
@@ -109,6 +112,12 @@ impl TrainConfig {
         }
         if !(self.lr.is_finite() && self.lr >= 0.0) {
             return bad("lr", self.lr.to_string(), "a learning rate that is not negative");
+        }
+        if self.patience == Some(0) {
+            return bad("patience", "0".into(), "at least one evaluation, or None");
+        }
+        if self.patience.is_some() && self.eval_every == 0 {
+            return bad("eval_every", "0 with patience".into(), "evaluations, by which to see whether it gets better");
         }
         match self.clip {
             Some(clip) if clip.is_nan() || clip <= 0.0 => bad("clip", clip.to_string(), "a positive norm, or None"),

@@ -40,6 +40,8 @@ pub enum Stopped {
     Running,
     /// All steps were made.
     Finished,
+    /// The validation loss had not become better for long enough ([`TrainConfig::patience`](super::TrainConfig::patience)).
+    NoProgress,
     /// The stop button was pressed; the model is as the last step left it.
     Interrupted,
 }
@@ -109,6 +111,7 @@ impl fmt::Display for History {
         match self.stopped {
             Stopped::Running => Ok(()),
             Stopped::Finished => write!(f, "; finished"),
+            Stopped::NoProgress => write!(f, "; ended, as it got no better"),
             Stopped::Interrupted => write!(f, "; stopped by the learner"),
         }
     }

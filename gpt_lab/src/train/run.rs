@@ -10,7 +10,8 @@ use crate::{Result, stop};
 /// Trains a model in place and returns the record of it.
 ///
 /// The same model, data and configuration give the same numbers bit for bit on one machine, also if the run is stopped and
-/// resumed in between. The stop button ends it after the step it is in; the model is as that step left it.
+/// resumed in between. The stop button ends it after the step it is in, and so does [`patience`](TrainConfig::patience); the model is as
+/// that step left it.
 ///
 /// # Errors
 /// - [`InvalidArgument`](crate::Error::InvalidArgument) for impossible settings, [`EmptyInput`](crate::Error::EmptyInput)
@@ -27,7 +28,7 @@ where
     let mut run = Run::begin(model, data, config)?;
     run.tell(Event::Started, listener);
     run.evaluate_if_due(listener)?;
-    while run.step < run.total_steps {
+    while run.step < run.total_steps && !run.gets_no_better() {
         // 2. The stop button.
         if stop::interrupted() {
             break;

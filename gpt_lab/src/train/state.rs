@@ -147,7 +147,11 @@ where
 
     /// Notes why the run ended, saves, and hands out its record.
     pub fn end(mut self, listener: &mut dyn Listener) -> Result<History> {
-        self.history.stopped = if self.is_over() { Stopped::Finished } else { Stopped::Interrupted };
+        self.history.stopped = match (self.is_over(), self.gets_no_better()) {
+            (true, _) => Stopped::Finished,
+            (false, true) => Stopped::NoProgress,
+            (false, false) => Stopped::Interrupted,
+        };
         self.save(listener)?;
         self.tell(Event::Ended, listener);
         Ok(self.history)
@@ -187,6 +191,12 @@ where
 
     fn is_due(&self, every: usize) -> bool {
         every > 0 && self.step.is_multiple_of(every)
+    }
+
+    /// Whether the last evaluations were all no better than the best one, for longer than there is patience.
+    pub fn gets_no_better(&self) -> bool {
+        let (Some(patience), Some(best)) = (self.config.patience, self.history.best()) else { return false };
+        self.history.evals.iter().filter(|eval| eval.step > best.step).count() >= patience
     }
 
     fn is_over(&self) -> bool {

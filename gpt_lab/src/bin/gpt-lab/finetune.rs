@@ -36,6 +36,7 @@ With these defaults:
   lora          {\"r\": 16, \"alpha\": 32, \"dropout\": 0, \"targets\": \"all-linear\"}; targets: also a list of names
   steps 250, batch_size 32, accumulate 1, lr 3e-3, schedule \"cosine\" (or \"constant\"), clip 1 (null: never),
   weight_decay 0.1, eval_every 50, eval_batches 5, checkpoint_every 50, seed 0
+  patience      none: end after so many evaluations that are no better
   answers       200: measure the answer rate on so many validation rows, before and after; 0: do not
 
 Options:
@@ -77,6 +78,8 @@ struct Config {
     eval_every: usize,
     #[serde(default = "eval_batches")]
     eval_batches: usize,
+    #[serde(default)]
+    patience: Option<usize>,
     #[serde(default = "every")]
     checkpoint_every: usize,
     #[serde(default)]
@@ -266,6 +269,7 @@ where
         clip: config.clip,
         eval_every: config.eval_every,
         eval_batches: config.eval_batches,
+        patience: config.patience,
         seed: config.seed,
         checkpoint: Some(config.out.join("checkpoint")),
         checkpoint_every: config.checkpoint_every,
