@@ -24,6 +24,10 @@ debug-assertions = false
 # Half of what compiling gpt_lab takes, and its loops are no faster for it.
 lto = \"off\"
 
+# A cell is small: to cut it into sixteen pieces costs more than it saves.
+[profile.dev.package.ctx]
+codegen-units = 1
+
 # Macros and build scripts run once, while compiling.
 [profile.dev.build-override]
 opt-level = 0

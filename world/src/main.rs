@@ -26,10 +26,10 @@ Options:
   --out FOLDER        The assets (default: assets)
   --seed N            Decides everything (default: 1)
   --documents N       Generated documents of the corpus (default: 130000)
-  --steps N           Optimizer steps of the training (default: 2600)
+  --steps N           Optimizer steps of the training (default: 4400)
   --batch N           Windows of 256 tokens a step (default: 16)
   --lr X              Peak learning rate, after a warm-up of 5 % of the steps, then a cosine down to a tenth
-                      (default: 2.5e-3)
+                      (default: 3e-3)
   --probes N          Facts of each relation that the evaluation asks for (default: 5)
   --fresh             Do not go on from an earlier checkpoint
   --kind NAME         For show: the kind of document, such as Story (default: the mix)

@@ -7,6 +7,7 @@ use crate::generate::{Ended, GenerateConfig, draw_ids};
 use crate::gpt2::Gpt2;
 use crate::lora::{Dense, Lora};
 use crate::reward::ScoreModel;
+use crate::text::Tokenizer;
 use crate::{Error, Mode, Param, Result, ops};
 
 /// Rows of one forward pass where no gradient is wanted.
@@ -21,6 +22,32 @@ pub struct Written {
     pub answer: Vec<u32>,
     /// Whether the writer ended it, rather than the limit of length.
     pub ended: bool,
+}
+
+impl Written {
+    /// The answer as text, without the end-of-text mark and the spaces around it.
+    ///
+    /// # Errors
+    /// [`Error::TokenOutOfRange`] for a tokenizer that lacks one of its tokens.
+    pub fn text(&self, tokenizer: &dyn Tokenizer) -> Result<String> {
+        let end = self.answer.len() - usize::from(self.ended);
+        Ok(tokenizer.decode(&self.answer[..end])?.trim().to_string())
+    }
+}
+
+/// One answer to each prompt. Each token is drawn from the whole distribution, at temperature 1, as the theory of policy gradients wants
+/// it. The same seed draws the same answers; each prompt has random numbers of its own.
+///
+/// # Errors
+/// Those of [`generate_ids`](crate::generate::generate_ids).
+pub fn draw_answers(model: &Gpt2, prompts: &[Vec<u32>], max_new_tokens: usize, seed: u64) -> Result<Vec<Written>> {
+    let config = GenerateConfig { max_new_tokens, do_sample: true, seed, ..Default::default() };
+    let written = draw_ids(model, prompts, &config)?.into_iter().map(|sequence| Written {
+        prompt: sequence.ids[..sequence.prompt].to_vec(),
+        answer: sequence.ids[sequence.prompt..].to_vec(),
+        ended: sequence.ended == Ended::EndOfText,
+    });
+    Ok(written.collect())
 }
 
 /// What the actor and the critic say of every token of some answers; `[N, L]` both, one row a text, with L tokens for the
@@ -56,20 +83,12 @@ impl ActorCritic {
         self.policy.params().into_iter().chain(self.value.params()).collect()
     }
 
-    /// Lets the policy answer these prompts: each token is drawn from its whole distribution, at temperature 1, as the theory of
-    /// policy gradients wants it. The same seed draws the same answers; each prompt has random numbers of its own.
+    /// Lets the policy answer these prompts: see [`draw_answers`].
     ///
     /// # Errors
     /// Those of [`generate_ids`](crate::generate::generate_ids).
     pub fn write(&self, prompts: &[Vec<u32>], max_new_tokens: usize, seed: u64) -> Result<Vec<Written>> {
-        let config = GenerateConfig { max_new_tokens, do_sample: true, seed, ..Default::default() };
-        let sequences = draw_ids(self.policy.model(), prompts, &config)?;
-        let written = sequences.into_iter().map(|sequence| Written {
-            prompt: sequence.ids[..sequence.prompt].to_vec(),
-            answer: sequence.ids[sequence.prompt..].to_vec(),
-            ended: sequence.ended == Ended::EndOfText,
-        });
-        Ok(written.collect())
+        draw_answers(self.policy.model(), prompts, max_new_tokens, seed)
     }
 
     /// Log-probabilities and values of these answers, with gradients. The body's own dropout stays off whatever the mode says

@@ -11,7 +11,7 @@ pub mod ppo;
 mod ppo_loop;
 pub mod preferences;
 
-pub use actor::{ActorCritic, Moves, Written, answer_mask, score_written};
+pub use actor::{ActorCritic, Moves, Written, answer_mask, draw_answers, score_written};
 pub use dpo::{Dpo, answer_log_probs, dpo};
 pub use ppo_loop::{Experience, PpoConfig, PpoHistory, PpoListener, PpoRecord, train_ppo};
 pub use preferences::{AnswerPairs, DpoModel, DpoReport, Preferences, answer_kl};

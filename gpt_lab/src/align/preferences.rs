@@ -5,7 +5,7 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::{answer_log_probs, dpo};
+use super::{Written, answer_log_probs, dpo};
 use crate::data::comparisons::Padded;
 use crate::data::{Examples, TokenPairs};
 use crate::gpt2::Gpt2;
@@ -190,13 +190,13 @@ impl Trainable<AnswerPairs> for DpoModel {
 ///
 /// # Errors
 /// [`Error::EmptyInput`] without answers or for an empty prompt; those of the model.
-pub fn answer_kl(policy: &Lora<Gpt2>, answers: &[(Vec<u32>, Vec<u32>)]) -> Result<f64> {
+pub fn answer_kl(policy: &Lora<Gpt2>, answers: &[Written]) -> Result<f64> {
     if answers.is_empty() {
         return Err(Error::EmptyInput { what: "the answers".into() });
     }
     let mut sum = 0.0;
     for rows in answers.chunks(REFERENCE_BATCH) {
-        let batch = Padded::of(rows.iter().map(|(prompt, answer)| (&prompt[..], &answer[..])))?;
+        let batch = Padded::of(rows.iter().map(|text| (&text.prompt[..], &text.answer[..])))?;
         let of = |model: &Gpt2| log_softmax(&model.forward(&batch.ids)?.detach()); // [N, T, V]
         let (new, old) = (of(policy.model())?, policy.disabled(of)??);
         let kl = (new.exp()? * (&new - &old)?)?.sum(D::Minus1)?; // [N, T]
@@ -246,7 +246,8 @@ mod tests {
     }
 
     fn written(lora: &Lora<Gpt2>) -> f64 {
-        answer_kl(lora, &pairs().chosen_answers().rows).unwrap()
+        let written = |(prompt, answer)| Written { prompt, answer, ended: true };
+        answer_kl(lora, &pairs().chosen_answers().rows.into_iter().map(written).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
