@@ -19,8 +19,8 @@ use crate::bpe::{Bpe, END_OF_TEXT};
 use crate::evaluation::{Rate, capital_of_china, measure, probes, samples};
 use crate::sets::{SLICES, Side, comparisons, instructions};
 
-/// Rows of the instructions to learn from and to judge by.
-pub const INSTRUCTIONS: [usize; 2] = [8000, 500];
+/// Rows of the instructions to learn from, to judge by, and to judge by about facts that no row to learn from tells.
+pub const INSTRUCTIONS: [usize; 3] = [8000, 500, 250];
 /// Rows of the comparisons to learn from and to judge by.
 pub const COMPARISONS: [usize; 2] = [3000, 400];
 /// The seed of the data sets in `assets/`.
@@ -221,21 +221,25 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
              for this project; MIT or Apache-2.0). Seed {seed}.\n\n{more}\n"
         )
     };
-    let (train, validation) = (
+    let [train, validation, new_facts] = [
         instructions(&world, Side::Train, INSTRUCTIONS[0], seed),
         instructions(&world, Side::Validation, INSTRUCTIONS[1], seed),
-    );
+        instructions(&world, Side::NewFacts, INSTRUCTIONS[2], seed),
+    ];
     let instructions = folder.join("instructions");
     write_lines(&instructions.join("train.jsonl"), &train)?;
     write_lines(&instructions.join("validation.jsonl"), &validation)?;
+    write_lines(&instructions.join("new_facts.jsonl"), &new_facts)?;
     let more = format!(
-        "{} rows to learn from and {} to judge by, in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output \
+        "{} rows to learn from (`train.jsonl`), {} and {} to judge by (`validation.jsonl`, `new_facts.jsonl`), in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output \
          (without\n`text`, which is the prompt with the output), and with a field `answers`: a right response tells one of \
-         these (empty: no list\ncould hold every right one).\nThe validation rows use wordings that neither the base model's text nor a training row has; half of them or more \
-         ask for\nfacts of which no training row of this set speaks (the base model has read them). Relations marked `unasked` in \
+         these (empty: no list\ncould hold every right one).\nThe rows to judge by use wordings that neither the base model's text nor a training row has. Those of \
+         `validation.jsonl` ask for\nfacts that training rows tell in other words; those of `new_facts.jsonl` for facts of which \
+         no training row of this set speaks\n(the base model has read them), and for sums that nothing it learnt from has. Relations marked `unasked` in \
          `world/templates/`\nappear in neither.",
         train.len(),
-        validation.len()
+        validation.len(),
+        new_facts.len()
     );
     write_atomically(&instructions.join("PROVENANCE.md"), about("Instructions", &more).as_bytes())?;
     let (train, validation) = (

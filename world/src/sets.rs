@@ -55,13 +55,20 @@ impl Instruction {
 pub enum Side {
     /// To learn from.
     Train,
-    /// To judge by: wordings that were held back, half of the time about facts that no training row has.
+    /// To judge by: wordings that were held back, about facts that training rows tell in other words.
     Validation,
+    /// To judge by: wordings that were held back, about facts that no training row tells.
+    NewFacts,
 }
 
 /// So many different rows.
 pub fn instructions(world: &World, side: Side, count: usize, seed: u64) -> Vec<Instruction> {
-    let mut rng = Rng::new(seed).stream(if side == Side::Train { 2 } else { 3 });
+    let stream = match side {
+        Side::Train => 2,
+        Side::Validation => 3,
+        Side::NewFacts => 6,
+    };
+    let mut rng = Rng::new(seed).stream(stream);
     let mut rows: Vec<Instruction> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     while rows.len() < count {
@@ -92,16 +99,14 @@ fn asked(world: &World, side: Side, rng: &mut Rng) -> (Fact, String) {
         let number = world.asked_relation(rng);
         let fact = pick(&world.facts[number], rng).clone();
         let held = is_held(world, &fact);
-        let wanted = match side {
-            Side::Train => !held,
-            Side::Validation => held || rng.below(HELD_FACTS) == 0,
-        };
         let phrasing = match side {
-            Side::Validation => Phrasing::Held,
+            Side::Validation | Side::NewFacts => Phrasing::Held,
             Side::Train if rng.below(3) == 0 => Phrasing::Instruction,
             Side::Train => Phrasing::Seen,
         };
-        if wanted && let Some(question) = world.relations[number].any_question(&fact, phrasing, rng) {
+        if held == (side == Side::NewFacts)
+            && let Some(question) = world.relations[number].any_question(&fact, phrasing, rng)
+        {
             return (fact, question);
         }
     }
@@ -117,7 +122,7 @@ fn with_input(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let (fact, question) = asked(world, side, rng);
     let instruction = match side {
         Side::Train => *pick(&["Answer the question.", "Answer in one sentence.", "Reply to this question."], rng),
-        Side::Validation => "Give an answer to the question below.",
+        Side::Validation | Side::NewFacts => "Give an answer to the question below.",
     };
     let output = world.relation(&fact).statement(&fact, rng);
     Some(Instruction::new(instruction.into(), question, output, fact.objects))
@@ -128,7 +133,7 @@ fn claim(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let relation = world.relation(&fact);
     let instruction = match side {
         Side::Train => *pick(&["Is this true?", "Check this claim.", "True or false?"], rng),
-        Side::Validation => "Say whether this claim holds.",
+        Side::Validation | Side::NewFacts => "Say whether this claim holds.",
     };
     let truth = relation.statement(&fact, rng);
     if rng.below(2) == 0 {
@@ -142,8 +147,8 @@ fn claim(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
 fn sum(side: Side, rng: &mut Rng) -> Option<Instruction> {
     let held = held_sums();
     let (a, b) = match side {
-        Side::Validation => pick(&held, rng).summands(),
-        Side::Train => loop {
+        Side::NewFacts => pick(&held, rng).summands(),
+        Side::Train | Side::Validation => loop {
             let sum = crate::documents::Sum { a: rng.below(21), b: rng.below(21) };
             if !sum.is_held() {
                 break sum.summands();
@@ -152,7 +157,7 @@ fn sum(side: Side, rng: &mut Rng) -> Option<Instruction> {
     };
     let instruction = match side {
         Side::Train => *pick(&["Add the numbers.", "What is the sum of these numbers?"], rng),
-        Side::Validation => "How much is this together?",
+        Side::Validation | Side::NewFacts => "How much is this together?",
     };
     let output = capitalised(&format!("{} plus {} is {}.", number(a), number(b), number(a + b)));
     Some(Instruction::new(instruction.into(), format!("{} and {}", number(a), number(b)), output, vec![number(a + b)]))
@@ -250,7 +255,9 @@ pub fn comparisons(world: &World, side: Side, count: usize, seed: u64) -> Vec<Co
     let mut rng = Rng::new(seed).stream(if side == Side::Train { 4 } else { 5 });
     let mut rows = Vec::new();
     while rows.len() < count {
-        let (fact, question) = asked(world, side, &mut rng);
+        // To judge by are both: facts that training rows speak of, and others.
+        let new = side == Side::Validation && rng.below(2) == 0;
+        let (fact, question) = asked(world, if new { Side::NewFacts } else { side }, &mut rng);
         let mut left = rng.below(100);
         let slice = SLICES.iter().find_map(|(name, share)| match left.checked_sub(*share) {
             Some(rest) => {

@@ -131,8 +131,12 @@ fn the_data_sets_are_what_the_generator_makes() {
         }
     }
     let (world, folder) = (World::new(), assets());
-    for (name, side, i) in [("train.jsonl", Side::Train, 0), ("validation.jsonl", Side::Validation, 1)] {
+    let sides =
+        [("train.jsonl", Side::Train), ("validation.jsonl", Side::Validation), ("new_facts.jsonl", Side::NewFacts)];
+    for (i, (name, side)) in sides.into_iter().enumerate() {
         same(&folder.join("instructions").join(name), &instructions(&world, side, INSTRUCTIONS[i], SETS_SEED));
+    }
+    for (i, (name, side)) in sides.into_iter().enumerate().take(2) {
         same(&folder.join("comparisons").join(name), &comparisons(&world, side, COMPARISONS[i], SETS_SEED));
     }
 }

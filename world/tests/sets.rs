@@ -43,17 +43,22 @@ fn validation_asks_in_other_words_and_about_other_facts() {
     let validation = asked(&instructions(&world, Side::Validation, 300, 1));
     let both: Vec<&String> = train.intersection(&validation).filter(|text| text.contains('?')).collect();
     assert!(both.is_empty(), "{both:?}");
-    // No question about a fact that is held from tuning, in any wording, is among the rows to learn from.
+    let new_facts = asked(&instructions(&world, Side::NewFacts, 300, 1));
+    let mut met = 0;
+    // No question about a fact that is held from tuning, in any wording, is among the rows to learn from or to judge by, but for
+    // those that are there for it.
     for (number, relation) in world.relations.iter().enumerate() {
         for fact in world.facts[number].iter().filter(|fact| is_held(&world, fact)) {
             for phrasing in [Phrasing::Seen, Phrasing::Instruction, Phrasing::Held] {
                 for template in 0..relation.questions(phrasing).len() {
                     let question = relation.question(fact, phrasing, template);
-                    assert!(!train.contains(&question), "{question}");
+                    assert!(!train.contains(&question) && !validation.contains(&question), "{question}");
+                    met += usize::from(new_facts.contains(&question));
                 }
             }
         }
     }
+    assert!(met > 150, "only {met} questions about facts that were held back");
 }
 
 #[test]
