@@ -101,7 +101,7 @@ fn asked(world: &World, side: Side, rng: &mut Rng) -> (Fact, String) {
         let held = is_held(world, &fact);
         let phrasing = match side {
             Side::Validation | Side::NewFacts => Phrasing::Held,
-            Side::Train if rng.below(3) == 0 => Phrasing::Instruction,
+            Side::Train if rng.below(2) == 0 => Phrasing::Instruction,
             Side::Train => Phrasing::Seen,
         };
         if held == (side == Side::NewFacts)
