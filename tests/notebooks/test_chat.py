@@ -20,14 +20,20 @@ def test_a_voice_by_hand_is_the_voice(lesson):
     assert checked(lesson, "by-hand").strip().endswith("true")
 
 
-def test_two_examples_in_the_memory_make_the_base_answer(lesson):
-    assert "Beijing" in checked(lesson, "base-with-memory")
-    assert "Question: What is the capital of France?" in checked(lesson, "memory")
+def test_what_was_said_stands_in_the_prompt_and_helps(lesson):
+    assert "Question: And of Egypt?" in checked(lesson, "memory")
+    assert "Tokyo" in checked(lesson, "base-with-memory") and "Tokyo" not in checked(lesson, "without-memory")
 
 
-def test_taught_voices_answer_more_often_than_the_base(lesson):
-    passed = {line.split(":")[0]: numbers(line.split("passes ")[1])[0] for line in checked(lesson, "best").splitlines() if "passes" in line}
-    assert passed["base"] < 15 and min(passed["dpo"], passed["ppo"]) > passed["base"] + 10, passed
+def test_the_paper_ends(lesson):
+    whole, seen = numbers(checked(lesson, "paper").splitlines()[0])
+    assert whole > seen == 256
+
+
+def test_taught_voices_are_ahead_of_the_one_they_began_with(lesson):
+    passed = {line.split(": ")[0]: numbers(line.split("passes ")[1])[0] for line in checked(lesson, "best").splitlines() if "passes" in line}
+    assert len(passed) == 8
+    assert min(passed["dpo, drawn"], passed["ppo, drawn"]) > passed["sft, drawn"] + 5, passed
 
 
 def test_every_exercise_waits_for_an_answer_and_its_solution_is_right(lesson):

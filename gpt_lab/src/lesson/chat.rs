@@ -90,7 +90,7 @@ mod tests {
             };
             Some(exchanges.iter().rev().filter(fits).count())
         };
-        assert!(check_fitting(with_gaps).to_string().contains("no gaps"));
+        assert!(check_fitting(with_gaps).to_string().contains("20 more does not"));
         let of_all = |a: &[bool], b: &[bool]| {
             Some(a.iter().zip(b).filter(|(a, b)| **a && !**b).count() as f64 / a.len().max(1) as f64)
         };

@@ -8,12 +8,18 @@ const MOST: usize = 100;
 /// Characters of a bar in plain text.
 const PLAIN_WIDTH: f64 = 40.0;
 
-/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left. Names
-/// are shown with their whitespace visible. At most 100 are drawn; a value that is not finite has no bar.
+/// Longer names take room from the bars, and lines of their own.
+const SHORT: usize = 24;
+/// Characters of a name that are shown.
+const LONGEST: usize = 96;
+
+/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left. Whitespace
+/// in names is visible, but for the spaces between words. At most 100 are drawn; a value that is not finite has no bar.
 pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
     let drawn = &items[..items.len().min(MOST)];
     let finite = || drawn.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
-    let scale = Scale { low: finite().fold(0.0, f64::min), high: finite().fold(0.0, f64::max) };
+    let long = drawn.iter().any(|(name, _)| name.chars().count() > SHORT);
+    let scale = Scale { low: finite().fold(0.0, f64::min), high: finite().fold(0.0, f64::max), long };
     let rest = match items.len() - drawn.len() {
         _ if items.is_empty() => "nothing to show".to_string(),
         0 => String::new(),
@@ -35,6 +41,17 @@ pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
 struct Scale {
     low: f64,
     high: f64,
+    /// Some names are sentences.
+    long: bool,
+}
+
+/// A name as it is shown.
+fn label(name: &str) -> String {
+    let inner = |at: usize, c: char| {
+        c == ' ' && at > 0 && !name[..at].ends_with(char::is_whitespace) && !name[at + 1..].trim_start().is_empty()
+    };
+    let marked: String = name.char_indices().map(|(at, c)| if inner(at, c) { '\u{e000}' } else { c }).collect();
+    short(&visible(&marked).replace('\u{e000}', " "), LONGEST)
 }
 
 impl Scale {
@@ -52,13 +69,14 @@ impl Scale {
     fn row(&self, name: &str, value: f64) -> String {
         let (start, length) = self.place(value);
         let fill = tint(if value < 0.0 { ORANGE } else { BLUE }, 1.0);
+        let (wrap, width) = if self.long { ("normal;max-width:330px", 240) } else { ("nowrap", 340) };
         format!(
             "<tr style=\"background:none\"><td style=\"text-align:right;padding:1px 8px 1px 0;font-family:{MONO};\
-             white-space:nowrap\">{}</td><td style=\"padding:1px 0\"><div style=\"width:340px;\
+             white-space:{wrap}\">{}</td><td style=\"padding:1px 0\"><div style=\"width:{width}px;\
              background:rgba(128,128,128,0.10);border-radius:2px\"><div style=\"height:14px;border-radius:2px;\
              margin-left:{:.2}%;width:{:.2}%;background:{fill}\"></div></div></td><td style=\"text-align:left;\
              padding:1px 0 1px 8px;white-space:nowrap\">{}</td></tr>",
-            escape(&short(&visible(name), 24)),
+            escape(&label(name)),
             100.0 * start,
             100.0 * length,
             number(value)
@@ -69,7 +87,7 @@ impl Scale {
         let (start, length) = self.place(value);
         let cells = |share: f64| (PLAIN_WIDTH * share).round() as usize;
         let bar = format!("{}{}", " ".repeat(cells(start)), "█".repeat(cells(length)));
-        format!("{:>24} {bar:<width$} {}", short(&visible(name), 24), number(value), width = PLAIN_WIDTH as usize)
+        format!("{:>SHORT$} {bar:<width$} {}", label(name), number(value), width = PLAIN_WIDTH as usize)
     }
 }
 
@@ -91,6 +109,14 @@ mod tests {
         assert!(html.contains("margin-left:0.00%;width:25.00%"), "negative: left of zero: {html}");
         assert!(html.contains("margin-left:25.00%;width:75.00%"), "positive: right of zero: {html}");
         assert!(bars("t", &items(&[2.0, 1.0])).text.contains(&"█".repeat(40)));
+    }
+
+    #[test]
+    fn whitespace_is_visible_but_for_the_spaces_between_words() {
+        assert_eq!([" Par", "a b\n", "two  of", "x "].map(label), ["␣Par", "a b⏎", "two ␣of", "x␣"].map(String::from));
+        let sentence = "Tokyo is the capital of Japan. The capital of Japan is Tokyo.";
+        let picture = bars("t", &[(sentence.into(), 1.0)]);
+        assert!(picture.html.unwrap().contains(sentence) && picture.text.contains(sentence));
     }
 
     #[test]

@@ -34,17 +34,23 @@ pub struct LiveTraining {
     live: Live,
     baseline: Option<(String, f64)>,
     detailed: bool,
+    unit: &'static str,
 }
 
 impl LiveTraining {
     /// A display that appears when training begins.
     pub fn new() -> Self {
-        LiveTraining { live: Live::new(), baseline: None, detailed: false }
+        LiveTraining { live: Live::new(), baseline: None, detailed: false, unit: "nats per token" }
     }
 
     /// A dashed line to beat, such as the loss of a simpler model.
     pub fn with_baseline(self, name: &str, loss: f64) -> Self {
         LiveTraining { baseline: Some((name.to_string(), loss)), ..self }
+    }
+
+    /// For a loss of pairs: it is in nats per pair.
+    pub fn of_pairs(self) -> Self {
+        LiveTraining { unit: "nats per pair", ..self }
     }
 
     /// With the gradient's norm and the learning rate under the loss, over the same steps.
@@ -62,6 +68,7 @@ impl LiveTraining {
             return Picture { text: format!("{}\n{}", lines.join("; "), picture.text), ..picture };
         }
         let mut plot = loss_plot(history, Some(total));
+        plot.y_label = format!("loss ({})", self.unit);
         if let Some((name, loss)) = &self.baseline {
             let points = vec![(0.0, *loss), (total as f64, *loss)];
             plot.lines.push(Line { name: name.clone(), points, colour: PALETTE[2], stroke: Stroke::Dashed });
