@@ -247,8 +247,15 @@ pub struct Tokens {
 
 /// The slices with their shares in per cent. In `length_bias` the longer of two true answers wins, which says nothing about
 /// its worth: a trap for reward models, marked so that a lesson can take it out.
-pub const SLICES: [(&str, usize); 6] =
-    [("truth", 30), ("to_the_point", 20), ("politeness", 15), ("answers_at_all", 15), ("length_bias", 15), ("tie", 5)];
+pub const SLICES: [(&str, usize); 7] = [
+    ("truth", 25),
+    ("on_topic", 15),
+    ("to_the_point", 15),
+    ("politeness", 15),
+    ("answers_at_all", 10),
+    ("length_bias", 15),
+    ("tie", 5),
+];
 
 /// So many comparisons.
 pub fn comparisons(world: &World, side: Side, count: usize, seed: u64) -> Vec<Comparison> {
@@ -290,6 +297,21 @@ fn answers(world: &World, slice: &str, fact: &Fact, question: &str, rng: &mut Rn
     };
     Some(match slice {
         "truth" => (truth, relation.statement_with(fact, &world.wrong_object(fact, rng)?, rng)),
+        // True, and no answer to this question: about something else, or the same about somebody else.
+        "on_topic" => {
+            let same_subject = world.facts.iter().flatten().filter(|other| other.subject == fact.subject);
+            let same_subject: Vec<&Fact> = same_subject.filter(|other| other.relation != fact.relation).collect();
+            let other = match rng.below(3) {
+                0 => pick(&world.facts[fact.relation], rng).clone(),
+                1 if !same_subject.is_empty() => (*pick(&same_subject, rng)).clone(),
+                _ => world.ask(rng).fact,
+            };
+            let said = world.relation(&other).statement(&other, rng);
+            if fact.objects.iter().any(|object| said.contains(object.as_str())) {
+                return None;
+            }
+            (truth, said)
+        }
         "to_the_point" => {
             let about = rambling(rng);
             (truth.clone(), if about.is_empty() { return None } else { format!("{about} {truth}") })
