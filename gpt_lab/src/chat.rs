@@ -237,7 +237,7 @@ mod tests {
         let mut chat = chat();
         let before = chat.ask("base", "a?", |_| {}).unwrap().answer;
         let (one, two) = (adapter(&chat, &root.join("one.x"), 2), adapter(&chat, &root.join("lora_two"), 3));
-        chat.add_voice("one", &[one.clone()]).unwrap();
+        chat.add_voice("one", std::slice::from_ref(&one)).unwrap();
         chat.add_voice("both", &[one, two]).unwrap();
         assert_eq!(chat.lora.names().len(), 2, "a folder is loaded once");
         let mut streamed = String::new();

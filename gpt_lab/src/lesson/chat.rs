@@ -3,6 +3,9 @@
 use super::Verdict;
 use super::verdict::{answer, ensure, judge};
 
+/// Exchanges, question, answer, context; what fits, and why.
+type FittingCase = (&'static [usize], usize, usize, usize, usize, &'static str);
+
 /// Exercise 1: a prompt with a memory.
 pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<String>) -> Verdict {
     judge("right: the last exchanges in their order, then the question", || {
@@ -26,7 +29,7 @@ pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<S
 /// Exercise 2: what fits into the context.
 pub fn check_fitting(fitting: impl Fn(&[usize], usize, usize, usize) -> Option<usize>) -> Verdict {
     judge("right: the newest first, without gaps, and room for the answer", || {
-        let cases: [(&[usize], usize, usize, usize, usize, &str); 5] = [
+        let cases: [FittingCase; 5] = [
             (&[10, 20, 30], 10, 10, 100, 3, "all of them fit"),
             (&[10, 20, 30], 10, 10, 60, 1, "30 fits into the 40 that are left, 20 more does not"),
             (&[5, 50, 5], 10, 10, 40, 1, "the oldest would fit, but the one after it does not: no gaps"),

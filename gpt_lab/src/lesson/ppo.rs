@@ -7,10 +7,13 @@ fn close(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9 * (1.0 + b.abs()))
 }
 
+/// Log-probabilities under policy and reference, mark, weight; what each token earns, and why.
+type RewardCase = (&'static [f64], &'static [f64], f64, f64, &'static [f64], &'static str);
+
 /// Exercise 1: what the tokens of a text earn.
 pub fn check_token_rewards(earn: impl Fn(&[f64], &[f64], f64, f64) -> Option<Vec<f64>>) -> Verdict {
     judge("right: every token pays for the distance, the last one gets the mark", || {
-        let cases: [(&[f64], &[f64], f64, f64, &[f64], &str); 4] = [
+        let cases: [RewardCase; 4] = [
             (&[-1.0, -2.0], &[-1.0, -2.0], 3.0, 0.5, &[0.0, 3.0], "policy = reference: nothing to pay"),
             (&[-1.0, -1.0], &[-3.0, -1.0], 0.0, 0.5, &[-1.0, 0.0], "what the reference finds unlikely costs"),
             (&[-3.0], &[-1.0], 1.0, 0.5, &[2.0], "what the policy says less gladly than the reference is paid back"),

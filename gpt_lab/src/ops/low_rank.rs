@@ -211,19 +211,24 @@ impl CustomOp3 for Frozen {
             }
             (da, db)
         });
-        let parts: Vec<_> = parts.collect();
-        let sum = |which: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| {
-            let mut total = which(&parts[0]).clone();
-            parts[1..].iter().for_each(|part| total.iter_mut().zip(which(part)).for_each(|(sum, x)| *sum += x));
-            total
-        };
+        let (das, dbs): (Vec<Vec<f32>>, Vec<Vec<f32>>) = parts.unzip();
         let tensor = |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), &Device::Cpu);
         Ok((
             x.track_op().then(|| tensor(dx, x)).transpose()?,
-            a.track_op().then(|| tensor(sum(|part| &part.0), a)).transpose()?,
-            b.track_op().then(|| tensor(sum(|part| &part.1), b)).transpose()?,
+            a.track_op().then(|| tensor(total(das), a)).transpose()?,
+            b.track_op().then(|| tensor(total(dbs), b)).transpose()?,
         ))
     }
+}
+
+/// The sum of the parts, in their order.
+fn total(parts: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
+    total
 }
 
 impl Frozen {
