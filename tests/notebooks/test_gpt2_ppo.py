@@ -37,7 +37,7 @@ def test_practice_raises_the_mark_on_held_out_questions(lesson):
 
 
 def test_it_wins_by_a_judge_that_was_not_trained_against(lesson):
-    assert number(lesson, "wins", after="it wins ") > 60
+    assert number(lesson, "wins", after="it wins ") > 50
 
 
 def test_without_the_leash_the_mark_is_higher_and_the_distance_far_greater(lesson):
