@@ -268,6 +268,15 @@ fn a_chat_answers_line_by_line_and_survives_mistakes() {
     let order: Vec<&str> = said.lines().filter_map(|line| line.split_once(": ")).map(|(who, _)| who).collect();
     assert!(order.windows(2).any(|two| two == ["You", "tuned"]) && order.contains(&"base"), "{said}");
     assert_eq!(said.matches("You: ").count(), 4, "two questions, and one to two voices: {said}");
+    // Without a model of one's own: what came with the lab.
+    let mut lessons = Command::new(GPT_LAB);
+    lessons.args(["chat", "--max-new-tokens", "8"]).env("GPT_LAB_LEARNT", place.path("nothing"));
+    lessons.current_dir(assets()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = lessons.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"/all Who wrote Hamlet?\n").unwrap();
+    let told = succeeds(child.wait_with_output().unwrap());
+    assert!(told.starts_with("Voices: base, sft, dpo, ppo. You talk to ppo"), "{told}");
+    assert_eq!(told.matches("(score ").count(), 4, "{told}");
     let missing = gpt_lab(&["chat", "--model", assets().join("gpt2_box").to_str().unwrap(), "--voice", "x=/no/such"]);
     assert!(!missing.status.success() && text(&missing.stderr).contains("/no/such"), "{}", text(&missing.stderr));
 }
