@@ -44,10 +44,10 @@ def test_it_learns_to_judge(lesson):
     assert number(lesson, "after", after="margin ") > 0.5
 
 
-def test_truth_is_the_hardest(lesson):
+def test_what_needs_knowledge_is_harder_than_what_is_on_the_surface(lesson):
     accuracy = {line.split(":")[0]: float(line.split(":")[1].split()[0]) for line in checked(lesson, "by-reason").splitlines() if " %" in line and ":" in line}
-    surface = min(accuracy[name] for name in ("on_topic", "to_the_point", "politeness", "answers_at_all"))
-    assert accuracy["truth"] < surface, accuracy
+    surface = min(accuracy[name] for name in ("to_the_point", "politeness", "answers_at_all"))
+    assert max(accuracy["truth"], accuracy["on_topic"]) < surface - 5, accuracy
 
 
 def test_the_first_judge_has_learnt_that_longer_is_better_and_the_mended_one_less_so(lesson):
