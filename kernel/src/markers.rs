@@ -4,6 +4,8 @@ use crate::wrapper::{ERROR_BEGIN, ERROR_END, RESULT};
 
 const PREFIX: &[u8] = b"EVCXR_";
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+/// Where in the text a message through the channel belongs: docs/channel.md.
+const SENT: &str = "EVCXR_GPT_LAB_SENT";
 const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
 const QUESTION: &str = "EVCXR_ERROR_OCCURRED";
 const TYPE_CHANGED: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
@@ -17,6 +19,8 @@ const CONTENT_END: &str = "EVCXR_END_CONTENT";
 pub enum Piece {
     /// The learner's.
     Text(Vec<u8>),
+    /// A marked message through the channel belongs here.
+    Sent,
     /// The cell has ended.
     Complete,
     /// The cell has panicked; it ends soon.
@@ -159,6 +163,7 @@ fn marker(line: &str) -> Option<Piece> {
         PANIC => Some(Piece::Panic),
         QUESTION => Some(Piece::Question),
         RESULT => Some(Piece::Result),
+        SENT => Some(Piece::Sent),
         _ if line.starts_with(TYPE_CHANGED) => Some(Piece::ForEvcxr(line.to_owned())),
         _ => line
             .strip_prefix(PASSWORD)
@@ -168,7 +173,7 @@ fn marker(line: &str) -> Option<Piece> {
 }
 
 fn may_become_marker(start: &[u8]) -> bool {
-    let whole = [COMPLETE, PANIC, QUESTION, RESULT].iter().any(|word| word.as_bytes().starts_with(start));
+    let whole = [COMPLETE, PANIC, QUESTION, RESULT, SENT].iter().any(|word| word.as_bytes().starts_with(start));
     let heads = [TYPE_CHANGED, INPUT, PASSWORD, CONTENT_BEGIN, ERROR_BEGIN];
     whole || heads.iter().any(|head| head.as_bytes().starts_with(start) || start.starts_with(head.as_bytes()))
 }
@@ -190,6 +195,16 @@ mod tests {
 
     fn text(text: &str) -> Piece {
         Piece::Text(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_mark_stands_where_it_was_printed_even_in_the_middle_of_a_line() {
+        let mut splitter = Splitter::default();
+        let text = |text: &str| Piece::Text(text.as_bytes().to_vec());
+        let pieces = splitter.push(b"a\nbEVCXR_GPT_LAB_SENT\nc\nEVCXR_GPT_LAB_SENT\n");
+        assert_eq!(pieces, [text("a\nb"), Piece::Sent, text("c\n"), Piece::Sent]);
+        assert!(splitter.push(b"EVCXR_GPT_LAB_S").is_empty() && splitter.holds_text());
+        assert_eq!(splitter.push(b"ENT\n"), [Piece::Sent]);
     }
 
     #[test]

@@ -48,6 +48,8 @@ struct Pump<'a> {
     evcxr: File,
     channel: &'a File,
     channel_buffer: Vec<u8>,
+    /// Marked messages that were handled before their marks were read.
+    ahead: usize,
     splitter: Splitter,
     output: &'a SharedOutput,
     buffer: Vec<u8>,
@@ -71,6 +73,7 @@ impl<'a> Pump<'a> {
             evcxr,
             channel,
             channel_buffer: Vec::new(),
+            ahead: 0,
             splitter: Splitter::default(),
             output,
             buffer: vec![0; 1 << 16],
@@ -158,17 +161,38 @@ impl<'a> Pump<'a> {
     }
 
     fn handle_messages(&mut self) {
-        let Some(end) = self.channel_buffer.iter().rposition(|&byte| byte == b'\n') else { return };
-        let lines: Vec<u8> = self.channel_buffer.drain(..=end).collect();
-        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            match serde_json::from_slice(line) {
-                Ok(message) => lock(self.output).channel(message),
-                Err(error) => {
-                    let text = format!("[a display message could not be read: {error}]\n");
-                    lock(self.output).bytes(Stream::Stderr, text.as_bytes());
-                }
+        while let Some(marked) = self.handle_message() {
+            self.ahead += usize::from(marked);
+        }
+    }
+
+    /// The text has come to the mark of a message: it and what was sent before it, if that was not handled earlier.
+    fn mark(&mut self) {
+        if self.ahead > 0 {
+            self.ahead -= 1;
+            return;
+        }
+        self.collect_messages();
+        while self.handle_message() == Some(false) {}
+    }
+
+    /// Handles the next message and says whether a mark in the text belongs to it; `None` if there is none.
+    fn handle_message(&mut self) -> Option<bool> {
+        let end = self.channel_buffer.iter().position(|&byte| byte == b'\n')?;
+        let line: Vec<u8> = self.channel_buffer.drain(..=end).collect();
+        if line.len() == 1 {
+            return Some(false);
+        }
+        let json = serde_json::from_slice::<serde_json::Value>(&line);
+        let marked = json.as_ref().is_ok_and(|json| json["marked"] == true);
+        match json.and_then(serde_json::from_value) {
+            Ok(message) => lock(self.output).channel(message),
+            Err(error) => {
+                let text = format!("[a display message could not be read: {error}]\n");
+                lock(self.output).bytes(Stream::Stderr, text.as_bytes());
             }
         }
+        Some(marked)
     }
 
     fn piece(&mut self, piece: Piece) {
@@ -179,6 +203,7 @@ impl<'a> Pump<'a> {
                 self.handle_messages();
                 lock(self.output).content(mime, data);
             }
+            Piece::Sent => self.mark(),
             Piece::Result => lock(self.output).value_follows(),
             Piece::Error { line, type_name, message } => {
                 lock(self.output).record().error = Some((line, type_name, message));

@@ -5,6 +5,10 @@ from client import KERNEL, STATE, Lab
 
 # What a cell needs to speak docs/channel.md by itself, so that these tests hold the kernel to the contract and not to gpt_lab.
 CHANNEL = r'''
+fn send_marked(line: &str) {
+    send(&line.replacen('{', r#"{"marked":true,"#, 1));
+    println!("EVCXR_GPT_LAB_SENT");
+}
 fn send(line: &str) {
     use std::io::Write;
     static PIPE: std::sync::Mutex<Option<std::fs::File>> = std::sync::Mutex::new(None);

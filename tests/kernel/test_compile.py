@@ -18,7 +18,7 @@ def test_cargo_is_called_again_only_when_something_has_changed(fresh):
     assert wrong.status == "error" and "E0308" in str(wrong), wrong
     assert fresh.run("a[2]").ok().results[0]["data"]["text/plain"] == "1.5"
     assert traces(session) == first, "cargo was called although nothing had changed"
-    fresh.run(":opt 0\nlet c = 2;").ok()
+    fresh.run(":opt 0\nlet c = 2usize;").ok()
     assert traces(session) != first, "another manifest, and cargo was not called"
     assert fresh.run("a.len() + c").ok().results[0]["data"]["text/plain"] == "5"
 

@@ -42,11 +42,24 @@ def test_text_without_newline_before_a_result_a_panic_and_an_error(lab):
 
 
 def test_order_of_text_and_displays_is_kept(lab):
+    """Each marked message at its place in the text, however late the kernel gets to read both."""
     cell = lab.run(
-        'println!("one"); send(r#"{"type":"display","data":{"text/plain":"two"}}"#); println!("three");'
+        'for n in 0..40 { print!("a{n}\\nb{n}"); send_marked(r#"{"type":"display","data":{"text/plain":"two"}}"#); }'
     ).ok()
+    seen = [
+        message["content"]["text"] if message["header"]["msg_type"] == "stream" else "|"
+        for _, message in cell.messages
+        if message["header"]["msg_type"] in ("stream", "display_data")
+    ]
+    assert "".join(seen) == "".join(f"a{n}\nb{n}|" for n in range(40)), cell
+
+
+def test_a_display_of_gpt_lab_is_where_it_was_shown(lab):
+    lab.run(':dep gpt_lab = { path = "../gpt_lab" }\nuse gpt_lab::prelude::*;').ok()
+    cell = lab.run('for n in 0..20 { println!("before {n}"); show::text("shown").show(); println!("after {n}"); }').ok()
     kinds = [m["header"]["msg_type"] for _, m in cell.messages if m["header"]["msg_type"] in ("stream", "display_data")]
-    assert kinds == ["stream", "display_data", "stream"], cell
+    assert kinds.count("display_data") == 20 and kinds[0] == "stream" == kinds[-1], kinds
+    assert all(pair != ("display_data", "display_data") for pair in zip(kinds, kinds[1:])), kinds
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -73,9 +73,16 @@ pub(super) fn print_content_blocks(picture: &Picture) {
     print!("{out}");
 }
 
-/// Writes one message. What was printed before is flushed first, so that it is shown first.
+/// Says on standard output where in the text the message before it belongs (docs/channel.md).
+const SENT: &[u8] = b"EVCXR_GPT_LAB_SENT\n";
+
+/// Writes one message. What was printed before is shown before it, and what is printed after it after it.
 fn send(message: &Value) -> io::Result<()> {
-    io::stdout().flush()?;
+    let mut message = message.clone();
+    message["marked"] = Value::from(true);
+    // Nothing else gets between the text before, the message and its mark.
+    let mut out = io::stdout().lock();
+    out.flush()?;
     let path = std::env::var_os("GPT_LAB_CHANNEL").ok_or(io::ErrorKind::NotFound)?;
     let mut line = message.to_string();
     line.push('\n');
@@ -87,6 +94,7 @@ fn send(message: &Value) -> io::Result<()> {
     let written = file.write_all(line.as_bytes());
     if written.is_err() {
         *pipe = None;
+        return written;
     }
-    written
+    out.write_all(SENT).and_then(|()| out.flush())
 }
