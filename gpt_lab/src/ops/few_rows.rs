@@ -49,15 +49,15 @@ pub(super) fn multiply_transposed(x: &[f32], w: &[f32], n_in: usize, n_out: usiz
     let rows = x.len() / n_in;
     // One part's results, `[outputs, rows]`.
     let part = |w: &[f32]| {
-        let mut y = Vec::with_capacity(w.len() / n_in * rows);
+        let mut y = vec![0.0; w.len() / n_in * rows];
+        // Loops, not `extend`: what that calls is compiled for any processor, and each product became a call.
         vectorized(
             #[inline(always)]
             |fma| {
-                for w in w.chunks_exact(n_in) {
-                    y.extend(x.chunks_exact(n_in).map(
-                        #[inline(always)]
-                        |x| dot(fma, x, w),
-                    ));
+                for (y, w) in y.chunks_exact_mut(rows).zip(w.chunks_exact(n_in)) {
+                    for (y, x) in y.iter_mut().zip(x.chunks_exact(n_in)) {
+                        *y = dot(fma, x, w);
+                    }
                 }
             },
         );
@@ -90,10 +90,12 @@ pub(super) fn dot(fma: bool, a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn add_products(fma: bool, x: &[f32], w: &[f32], n_in: usize, from: usize, y: &mut [f32]) {
     let n_out = y.len() / (x.len() / n_in);
+    // For one row nothing is read twice: whole rows of the matrix, front to back, are read ahead best.
+    let tile = if x.len() == n_in { n_out } else { TILE };
     for (i, w) in w.chunks(TOGETHER * n_out).enumerate() {
         let first = from + i * TOGETHER;
-        for column in (0..n_out).step_by(TILE) {
-            let width = TILE.min(n_out - column);
+        for column in (0..n_out).step_by(tile) {
+            let width = tile.min(n_out - column);
             for (x, y) in x.chunks_exact(n_in).zip(y.chunks_exact_mut(n_out)) {
                 let y = &mut y[column..column + width];
                 if w.len() == TOGETHER * n_out {
