@@ -48,7 +48,7 @@ struct Pump<'a> {
     evcxr: File,
     channel: &'a File,
     channel_buffer: Vec<u8>,
-    /// Marked messages that were handled before their marks were read.
+    /// Marked messages that were handled before their marks were read, at the end of a cell.
     ahead: usize,
     splitter: Splitter,
     output: &'a SharedOutput,
@@ -108,7 +108,8 @@ impl<'a> Pump<'a> {
     /// Everything that can be read now, in the order text, then channel.
     fn drain(&mut self) {
         while self.read_stdout() | self.read_stderr() {}
-        self.read_channel();
+        self.collect_messages();
+        self.handle_all();
     }
 
     fn read_stdout(&mut self) -> bool {
@@ -148,7 +149,7 @@ impl<'a> Pump<'a> {
         if self.collect_messages() {
             self.read_stdout();
             self.read_stderr();
-            self.handle_messages();
+            self.handle_unmarked();
         }
     }
 
@@ -160,10 +161,23 @@ impl<'a> Pump<'a> {
         self.channel_buffer.contains(&b'\n')
     }
 
-    fn handle_messages(&mut self) {
+    /// Messages up to the first one whose place the text will tell.
+    fn handle_unmarked(&mut self) {
+        while self.next_is_marked() == Some(false) {
+            self.handle_message();
+        }
+    }
+
+    /// All messages: no text follows that could tell their place.
+    fn handle_all(&mut self) {
         while let Some(marked) = self.handle_message() {
             self.ahead += usize::from(marked);
         }
+    }
+
+    fn next_is_marked(&self) -> Option<bool> {
+        let end = self.channel_buffer.iter().position(|&byte| byte == b'\n')?;
+        Some(is_marked(&self.channel_buffer[..end]))
     }
 
     /// The text has come to the mark of a message: it and what was sent before it, if that was not handled earlier.
@@ -183,16 +197,14 @@ impl<'a> Pump<'a> {
         if line.len() == 1 {
             return Some(false);
         }
-        let json = serde_json::from_slice::<serde_json::Value>(&line);
-        let marked = json.as_ref().is_ok_and(|json| json["marked"] == true);
-        match json.and_then(serde_json::from_value) {
+        match serde_json::from_slice(&line) {
             Ok(message) => lock(self.output).channel(message),
             Err(error) => {
                 let text = format!("[a display message could not be read: {error}]\n");
                 lock(self.output).bytes(Stream::Stderr, text.as_bytes());
             }
         }
-        Some(marked)
+        Some(is_marked(&line))
     }
 
     fn piece(&mut self, piece: Piece) {
@@ -200,7 +212,7 @@ impl<'a> Pump<'a> {
             Piece::Text(text) => lock(self.output).bytes(Stream::Stdout, &text),
             Piece::Content { mime, data } => {
                 self.collect_messages();
-                self.handle_messages();
+                self.handle_unmarked();
                 lock(self.output).content(mime, data);
             }
             Piece::Sent => self.mark(),
@@ -235,11 +247,16 @@ impl<'a> Pump<'a> {
     fn drain_stderr_and_channel(&mut self) {
         while self.read_stderr() {}
         self.collect_messages();
-        self.handle_messages();
+        self.handle_all();
     }
 
     fn forward(&mut self, line: &str) {
         // evcxr reads until this process ends; a broken pipe means that it is ending too.
         let _ = writeln!(self.evcxr, "{line}");
     }
+}
+
+/// Whether a mark in the text belongs to this message.
+fn is_marked(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|json| json["marked"] == true)
 }

@@ -44,15 +44,15 @@ pub enum Kind {
 
 /// Each kind with its share of the documents, in per cent.
 pub const MIX: [(Kind, usize); 11] = [
-    (Kind::Encyclopedia, 33),
-    (Kind::Quiz, 13),
+    (Kind::Encyclopedia, 31),
+    (Kind::Quiz, 14),
     (Kind::Story, 13),
     (Kind::Exam, 11),
     (Kind::Dialogue, 8),
     (Kind::List, 6),
     (Kind::Claims, 5),
-    (Kind::Musing, 4),
-    (Kind::Sums, 3),
+    (Kind::Musing, 3),
+    (Kind::Sums, 5),
     (Kind::Essay, 2),
     (Kind::Letter, 2),
 ];

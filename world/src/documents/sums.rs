@@ -50,9 +50,12 @@ fn any_sum(rng: &mut Rng) -> Sum {
     }
 }
 
+/// The styles of [`line`]; sums in words are three times as common, because instructions ask for these.
+const STYLES: [usize; 10] = [0, 1, 1, 1, 2, 3, 4, 5, 5, 5];
+
 /// Some sums in one style.
 pub fn sums(rng: &mut Rng) -> String {
-    let style = rng.below(6);
+    let style = *pick(&STYLES, rng);
     let lines: Vec<String> = (0..4 + rng.below(7)).map(|_| line(style, any_sum(rng), rng)).collect();
     let between = if style == 3 { " " } else { "\n" };
     lines.join(between)
@@ -67,9 +70,11 @@ fn line(style: usize, sum: Sum, rng: &mut Rng) -> String {
         2 => format!("{} - {b} = {a}", a + b),
         3 => capitalised(&format!("{z} minus {y} is {x}.")),
         4 => {
-            let thing = pick(&["apples", "coins", "books", "pears", "stamps", "buttons", "cards"], rng);
+            let things = *pick(&["apples", "coins", "books", "pears", "stamps", "buttons", "cards"], rng);
+            let thing = |n| if n == 1 { &things[..things.len() - 1] } else { things };
             let name = pick(&["Ada", "Leo", "Maya", "Ben", "Olga", "Ravi", "Zoe"], rng);
-            format!("{name} has {a} {thing} and gets {b} more. Now there are {} {thing}.", a + b)
+            let (verb, sum) = (if a + b == 1 { "is" } else { "are" }, a + b);
+            format!("{name} has {a} {} and gets {b} more. Now there {verb} {sum} {}.", thing(a), thing(sum))
         }
         _ => format!("Question: What is {x} plus {y}?\nAnswer: {}", capitalised(&z)),
     }
