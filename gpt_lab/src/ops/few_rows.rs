@@ -2,9 +2,12 @@
 //! for each row, so that the speed of memory decides. (A matrix product made for many rows first copies the matrix into an
 //! order of its own, which for one row costs more than the product.)
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64 as x86;
+
 use rayon::prelude::*;
 
-use super::kernel::{mul_add, sum2, vectorized};
+use super::kernel::{LANES, fold_sum, mul_add, sum2, vectorized};
 
 /// Up to so many rows the product goes this way; beyond, each number of the matrix is used often enough for candle's.
 pub(crate) const FEW: usize = 8;
@@ -14,6 +17,8 @@ const TOGETHER: usize = 8;
 const TILE: usize = 512;
 /// Into so many parts a large product is cut, whatever the number of threads: the same input gives the same bits.
 const PARTS: usize = 16;
+/// Rows of `Wᵀ` that are multiplied at once.
+pub(super) const OUTPUTS: usize = 4;
 /// Products with fewer numbers in the matrix are not worth waking a second thread.
 const SMALL: usize = 1 << 17;
 
@@ -54,9 +59,9 @@ pub(super) fn multiply_transposed(x: &[f32], w: &[f32], n_in: usize, n_out: usiz
         vectorized(
             #[inline(always)]
             |fma| {
-                for (y, w) in y.chunks_exact_mut(rows).zip(w.chunks_exact(n_in)) {
-                    for (y, x) in y.iter_mut().zip(x.chunks_exact(n_in)) {
-                        *y = dot(fma, x, w);
+                for (y, w) in y.chunks_mut(OUTPUTS * rows).zip(w.chunks(OUTPUTS * n_in)) {
+                    for (row, x) in x.chunks_exact(n_in).enumerate() {
+                        dots(fma, x, w, &mut y[row..], rows);
                     }
                 }
             },
@@ -75,14 +80,95 @@ pub(super) fn multiply_transposed(x: &[f32], w: &[f32], n_in: usize, n_out: usiz
     y
 }
 
+/// A number of the matrix: f32, or a whole number that stands for one.
+pub(super) trait Weight: Copy + Into<f32> {
+    /// Eight of them as f32.
+    ///
+    /// # Safety
+    /// There are eight from `first` on.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn eight(first: *const Self) -> x86::__m256;
+}
+
+impl Weight for f32 {
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn eight(first: *const f32) -> x86::__m256 {
+        // SAFETY: as the trait demands.
+        unsafe { x86::_mm256_loadu_ps(first) }
+    }
+}
+
+impl Weight for i8 {
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn eight(first: *const i8) -> x86::__m256 {
+        // SAFETY: as the trait demands.
+        let bytes = unsafe { x86::_mm_loadl_epi64(first.cast()) };
+        x86::_mm256_cvtepi32_ps(x86::_mm256_cvtepi8_epi32(bytes))
+    }
+}
+
+/// The products of `x` with the rows of `w` `[outputs, n_in]`, at most [`OUTPUTS`] of them, into every `step`th place of `y`.
+#[inline(always)]
+pub(super) fn dots<W: Weight>(fma: bool, x: &[f32], w: &[W], y: &mut [f32], step: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if fma && w.len() == OUTPUTS * x.len() {
+        // SAFETY: `fma` says that this machine has AVX2 and FMA.
+        let found = unsafe { dots_together(x, w) };
+        return (0..OUTPUTS).for_each(|k| y[k * step] = found[k]);
+    }
+    for (k, w) in w.chunks_exact(x.len()).enumerate() {
+        y[k * step] = dot(fma, x, w);
+    }
+}
+
+/// [`dot`] of `x` with each of four rows, to the same bits. A sum waits for the one before it; four sums do not wait for each other.
+/// (Written by hand because the compiler keeps so many sums in memory.)
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dots_together<W: Weight>(x: &[f32], w: &[W]) -> [f32; OUTPUTS] {
+    let n_in = x.len();
+    let whole = n_in / LANES * LANES;
+    let mut sums = [[x86::_mm256_setzero_ps(); 2]; OUTPUTS];
+    for at in (0..whole).step_by(LANES) {
+        for half in 0..2 {
+            let at = at + half * LANES / 2;
+            // SAFETY: `x` and each of the rows of `w` have eight numbers from `at` on.
+            unsafe {
+                let x = x86::_mm256_loadu_ps(x.as_ptr().add(at));
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    sums[half] = x86::_mm256_fmadd_ps(x, W::eight(w.as_ptr().add(k * n_in + at)), sums[half]);
+                }
+            }
+        }
+    }
+    let mut found = [0.0; OUTPUTS];
+    for ((found, sums), w) in found.iter_mut().zip(sums).zip(w.chunks_exact(n_in)) {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: there are two times eight lanes.
+        unsafe {
+            x86::_mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
+            x86::_mm256_storeu_ps(lanes.as_mut_ptr().add(LANES / 2), sums[1]);
+        }
+        for ((lane, x), w) in lanes.iter_mut().zip(&x[whole..]).zip(&w[whole..]) {
+            *lane = x.mul_add((*w).into(), *lane);
+        }
+        *found = fold_sum(lanes);
+    }
+    found
+}
+
 /// `Σ a_i b_i`.
 #[inline(always)]
-pub(super) fn dot(fma: bool, a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot<W: Weight>(fma: bool, a: &[f32], b: &[W]) -> f32 {
     sum2(
         a,
         b,
         #[inline(always)]
-        |sum, a, b| mul_add(fma, a, b, sum),
+        |sum, a, b: W| mul_add(fma, a, b.into(), sum),
     )
 }
 

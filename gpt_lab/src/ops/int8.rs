@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::few_rows::{FEW, dot};
+use super::few_rows::{FEW, OUTPUTS, dots};
 use super::kernel::{Values, vectorized};
 use super::product::{Matrix, multiply};
 use crate::Result;
@@ -11,9 +11,7 @@ use crate::Result;
 /// The largest whole number used; −128 is left out, so that the range is the same on both sides.
 const LARGEST: f32 = 127.0;
 /// Results that one thread computes at a time.
-const OUTPUTS: usize = 128;
-/// Numbers that are turned into f32 at a time, while they are in the first cache, for all rows of `x`.
-const PIECE: usize = 256;
+const PART: usize = 128;
 
 /// The weight of a linear layer, rounded: for each output a scale, and whole numbers from −127 to 127. (Absmax quantisation; Dettmers et
 /// al. 2022, "LLM.int8()", <https://arxiv.org/abs/2208.07339>, section 2, applied to weights alone: activations stay in f32.)
@@ -56,7 +54,7 @@ impl Int8Matrix {
     /// `y = x Wᵀ`: `x` is `[rows, n_in]`, the result is `[rows, n_out]`. A row gives the same bits alone and among a few others.
     pub(crate) fn multiply(&self, x: &[f32]) -> Vec<f32> {
         let (rows, n_out) = (x.len() / self.n_in, self.scales.len());
-        let parts = self.numbers.par_chunks(OUTPUTS * self.n_in).zip(self.scales.par_chunks(OUTPUTS));
+        let parts = self.numbers.par_chunks(PART * self.n_in).zip(self.scales.par_chunks(PART));
         // One part's results, `[outputs, rows]` or, for many rows, `[rows, outputs]`.
         let few = rows <= FEW;
         let parts: Vec<Vec<f32>> = parts
@@ -70,31 +68,34 @@ impl Int8Matrix {
             let outputs = part.len() / rows;
             for (at, value) in part.iter().enumerate() {
                 let (row, output) = if few { (at % rows, at / rows) } else { (at / outputs, at % outputs) };
-                y[row * n_out + i * OUTPUTS + output] = *value;
+                y[row * n_out + i * PART + output] = *value;
             }
         }
         y
     }
 }
 
-/// Each number of the matrix is read once, turned into f32 and used for every row.
+/// Each number of the matrix is read once and used for every row.
 fn few_rows(x: &[f32], numbers: &[i8], scales: &[f32], n_in: usize) -> Vec<f32> {
     let rows = x.len() / n_in;
-    let mut y = Vec::with_capacity(scales.len() * rows);
+    let mut y = vec![0.0; scales.len() * rows];
     vectorized(
         #[inline(always)]
         |fma| {
-            let mut piece = [0f32; PIECE];
-            for (numbers, scale) in numbers.chunks_exact(n_in).zip(scales) {
-                let mut sums = [0f32; FEW];
-                for (at, numbers) in numbers.chunks(PIECE).enumerate() {
-                    let piece = &mut piece[..numbers.len()];
-                    piece.iter_mut().zip(numbers).for_each(|(p, n)| *p = f32::from(*n));
-                    for (sum, x) in sums.iter_mut().zip(x.chunks_exact(n_in)) {
-                        *sum += dot(fma, &x[at * PIECE..][..piece.len()], piece);
-                    }
+            let mut weights = vec![0f32; if rows > 1 { OUTPUTS * n_in } else { 0 }];
+            for (y, numbers) in y.chunks_mut(OUTPUTS * rows).zip(numbers.chunks(OUTPUTS * n_in)) {
+                if rows == 1 {
+                    dots(fma, x, numbers, y, 1);
+                    continue;
                 }
-                y.extend(sums[..rows].iter().map(|sum| sum * scale));
+                let weights = &mut weights[..numbers.len()];
+                weights.iter_mut().zip(numbers).for_each(|(w, n)| *w = f32::from(*n));
+                for (row, x) in x.chunks_exact(n_in).enumerate() {
+                    dots(fma, x, weights, &mut y[row..], rows);
+                }
+            }
+            for (y, scale) in y.chunks_exact_mut(rows).zip(scales) {
+                y.iter_mut().for_each(|y| *y *= scale);
             }
         },
     );

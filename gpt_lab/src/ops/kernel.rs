@@ -13,7 +13,7 @@ use rayon::prelude::*;
 pub(super) const CHUNK: usize = 1 << 14;
 
 /// Running sums kept side by side, so that a sum vectorises: two vectors of eight.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Whether the fast version of an op applies to these tensors.
 pub(super) fn fast(tensors: &[&Tensor]) -> bool {
@@ -87,7 +87,7 @@ fn polynomial<const N: usize>(fma: bool, x: f32, coefficients: [f32; N]) -> f32 
 
 /// `Σ f(a_i, b_i)`, in sixteen interleaved sums that are added at the end.
 #[inline(always)]
-pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
+pub(super) fn sum2<B: Copy>(a: &[f32], b: &[B], f: impl Fn(f32, f32, B) -> f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
@@ -99,6 +99,12 @@ pub(super) fn sum2(a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f3
     for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
         *lane = f(*lane, *a, *b);
     }
+    fold_sum(lanes)
+}
+
+/// The sum of interleaved sums.
+#[inline(always)]
+pub(super) fn fold_sum(lanes: [f32; LANES]) -> f32 {
     fold(lanes, |a, b| a + b)
 }
 
