@@ -213,6 +213,34 @@ fn weights_may_be_in_several_files() {
 }
 
 #[test]
+fn a_head_in_the_file_counts_as_in_transformers() {
+    let folder = Folder::new("heads");
+    let config = Gpt2Config { tie_word_embeddings: false, ..tiny() };
+    let untied = Gpt2::new(&config, 1).unwrap();
+    let says_tied = |model: &Gpt2| {
+        model.save(&folder.0).unwrap();
+        let path = folder.0.join("config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true")).unwrap();
+        Gpt2::load(&folder.0).unwrap()
+    };
+    let logits = |model: &Gpt2| values(&model.forward(&ids(&[&[1, 2, 3]])).unwrap());
+    let other = says_tied(&untied);
+    assert!(!other.config.tie_word_embeddings && logits(&other) == logits(&untied), "another table: not tied");
+    untied.lm_head.as_ref().unwrap().var().set(&untied.wte.tensor()).unwrap();
+    let same = says_tied(&untied);
+    assert!(same.config.tie_word_embeddings && same.lm_head.is_none() && logits(&same) == logits(&untied));
+    let only_head: HashMap<String, Tensor> =
+        gpt_lab::candle_core::safetensors::load(folder.0.join("model.safetensors"), &Device::Cpu)
+            .unwrap()
+            .into_iter()
+            .filter(|(name, _)| name != "transformer.wte.weight")
+            .collect();
+    gpt_lab::candle_core::safetensors::save(&only_head, folder.0.join("model.safetensors")).unwrap();
+    assert_eq!(logits(&Gpt2::load(&folder.0).unwrap()), logits(&untied));
+}
+
+#[test]
 fn half_precision_files_become_f32() {
     let folder = Folder::new("halves");
     let model = Gpt2::new(&tiny(), 4).unwrap();
@@ -286,6 +314,22 @@ fn labels_are_shifted_and_ignored_as_hugging_face_does() {
     assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     let nothing = Tensor::new(&[[5i64, -100, -100, -100]], &Device::Cpu).unwrap();
     assert!(matches!(model.loss(&x, &nothing), Err(Error::EmptyInput { .. })));
+}
+
+#[test]
+fn sizes_may_have_the_names_that_other_models_have() {
+    let folder = Folder::new("names");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("config.json");
+    std::fs::write(&path, r#"{"n_embd": 64, "num_attention_heads": 16, "num_hidden_layers": 2, "n_layer": 2}"#)
+        .unwrap();
+    let config = Gpt2Config::load(&path).unwrap();
+    assert_eq!((config.n_head, config.n_layer), (16, 2));
+    std::fs::write(&path, r#"{"n_embd": 64, "hidden_size": 32}"#).unwrap();
+    let error = Gpt2Config::load(&path).unwrap_err().to_string();
+    assert!(error.contains("hidden_size is 32, but n_embd is 64"), "{error}");
+    std::fs::write(&path, r#"{"n_embd": 9223372036854775807}"#).unwrap();
+    assert!(Gpt2Config::load(&path).unwrap_err().to_string().contains("n_embd"));
 }
 
 #[test]

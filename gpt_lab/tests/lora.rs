@@ -251,6 +251,41 @@ fn deleted_adapters_are_gone() {
 }
 
 #[test]
+fn an_adapter_added_after_a_merged_one_is_gone_is_beside_the_weights() {
+    let model = tiny();
+    let base = weights(&model.params());
+    let lora = Lora::new(&model).unwrap();
+    lora.merge().unwrap();
+    for name in ["a", "b"] {
+        lora.add(name, &random(2, attention()), 3).unwrap();
+        assert!(!lora.is_merged() && lora.report().trainable > 0 && weights(&model.params()) == base, "{name}");
+        lora.merge().unwrap();
+        let inside = lora.disabled(|_| lora.merge_and_unload().map(|_| ())).unwrap();
+        assert!(inside.unwrap_err().to_string().contains("disabled"));
+        lora.delete(name).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_learn_is_not_trained_in_silence() {
+    let model = tiny();
+    let windows = Windows::from_tokens((0..40).map(|i| i % 11).collect(), 4).unwrap();
+    let data = Split { train: windows.clone(), validation: windows };
+    let config = TrainConfig { length: Length::Steps(1), batch_size: 2, ..Default::default() };
+    let lora = Lora::new(&model).unwrap();
+    lora.add("a", &random(2, attention()), 3).unwrap();
+    let error = train(lora.model(), &data, &config, &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("all of them frozen") && error.contains("`Lora` itself"), "{error}");
+    lora.merge().unwrap();
+    assert!(train(&lora, &data, &config, &mut Silent).is_err());
+    lora.unmerge().unwrap();
+    train(&lora, &data, &config, &mut Silent).unwrap();
+    let folder = Folder::new("hybrid");
+    let error = model.save(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("h.0.attn.c_attn") && !folder.0.join("config.json").exists(), "{error}");
+}
+
+#[test]
 fn only_the_active_adapter_gets_gradients_and_the_base_costs_none() {
     let model = tiny();
     let lora = Lora::new(&model).unwrap();
@@ -427,6 +462,11 @@ fn whole_modules_and_biases_belong_to_the_adapter_that_trained_them() {
     }
     assert!(loss().to_scalar::<f32>().unwrap() < before);
     let trained = scores();
+    lora.add("late", &config, 1).unwrap();
+    lora.activate(["late"]).unwrap();
+    assert_eq!(scores(), bare, "a copy begins as the base has it, not as the active adapter");
+    lora.delete("late").unwrap();
+    lora.activate(["a"]).unwrap();
     assert_ne!(weights(&model.params()), base);
     assert_eq!(lora.disabled(|model| weights(&model.params())).unwrap(), base);
     lora.activate(["plain"]).unwrap();
@@ -515,6 +555,7 @@ fn adapter_files_that_do_not_fit_are_refused_by_name() {
         ("target_modules", serde_json::Value::Null, vec!["target_modules", "missing"]),
         ("target_modules", serde_json::json!(["c_attn", "c_fc"]), vec!["h.0.mlp.c_fc.lora_A.weight", "missing"]),
         ("r", serde_json::json!(3), vec!["lora_A", "[2, 12]", "[3, 12]"]),
+        ("r", serde_json::json!(1u64 << 50), vec!["adapter_config.json", "1125899906842624", "65536"]),
         ("r", serde_json::json!("many"), vec!["adapter_config.json", "invalid type"]),
         ("bias", serde_json::json!("some"), vec!["adapter_config.json", "some"]),
         ("lora_dropout", serde_json::json!(1.5), vec!["adapter_config.json", "lora_dropout", "1.5"]),
@@ -567,6 +608,10 @@ fn a_score_model_is_a_folder_too() {
     let again = ScoreModel::load(&folder.0).unwrap();
     assert_eq!(weights(&again.params()), weights(&model.params()));
     assert_eq!(again.base_params().len(), 3 * 12 + 4 + 1);
+    let untied = Gpt2Config { tie_word_embeddings: false, lm_head_bias: true, ..tiny().config };
+    let untied = ScoreModel::new(&Gpt2::new(&untied, 1).unwrap(), 3).unwrap();
+    untied.save(&folder.0).unwrap();
+    assert_eq!(weights(&ScoreModel::load(&folder.0).unwrap().params()), weights(&untied.params()));
     let error = ScoreModel::load({
         tiny().save(&folder.0).unwrap();
         &folder.0

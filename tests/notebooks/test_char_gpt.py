@@ -54,7 +54,7 @@ def test_training_beats_the_bigram_model_by_far(lesson):
 def test_overfitting_is_seen(lesson):
     """The training loss ends far below the validation loss, which ends above its best."""
     text = checked(lesson, "overfitting")
-    patterns = (r"; loss ([\d.]+)", r"validation ([\d.]+) \(", r"best ([\d.]+) at")
+    patterns = (r"; loss of the last step ([\d.]+)", r"validation ([\d.]+) \(", r"best ([\d.]+) at")
     train, last, best = (float(re.search(pattern, text)[1]) for pattern in patterns)
     assert train < best - 0.5 and last > best + 0.1, text
 

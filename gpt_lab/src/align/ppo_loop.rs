@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::actor::{ActorCritic, Moves, Written, answer_mask};
 use super::ppo::{self, Advantages, TokenRewards};
-use crate::train::{AdamW, AdamWOptions, Gradients, Silent, Stopped, clip_factor};
+use crate::train::{AdamW, AdamWOptions, Gradients, Silent, Stopped, clip_factor, require_trainable};
 use crate::{Error, Mode, Result, Rng, stop};
 
 /// Streams of the seed: the order of the prompts, the answers, the order within an iteration, the adapters' dropout.
@@ -233,6 +233,7 @@ pub fn train_ppo(
     if prompts.is_empty() {
         return Err(Error::EmptyInput { what: "the list of prompts".into() });
     }
+    require_trainable(&actor.policy.params())?;
     let mut run = Run::begin(actor, prompts, config)?;
     let mut history = PpoHistory { stopped: Stopped::Finished, ..Default::default() };
     let began = Instant::now();
@@ -341,7 +342,9 @@ impl<'a> Run<'a> {
         let params = self.actor.params();
         let gradients = Gradients::of(&loss, &params)?;
         if !std::mem::replace(&mut self.checked, true) {
-            gradients.require_all(&params)?;
+            // Without weight the value's loss is no part of the sum. The policy's parameters come first.
+            let learns = if self.config.value_weight > 0.0 { params.len() } else { self.actor.policy.params().len() };
+            gradients.require_all(&params[..learns])?;
         }
         record.grad_norm = gradients.norm()?;
         record.policy_loss = losses.policy.loss.to_scalar()?;

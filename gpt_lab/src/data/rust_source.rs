@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 /// The text is the file's own from `pub` or `fn` to the closing brace: without attributes and documentation, indented as
 /// if it stood alone. Tests, functions inside functions and declarations without a body are left out.
 pub(super) fn functions(source: &str) -> Option<Vec<(String, String)>> {
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let source = without_shebang(source.strip_prefix('\u{feff}').unwrap_or(source));
     let file = syn::parse_file(source).ok();
     let found = file.map(|file| {
         let mut finder = Finder::default();
@@ -20,6 +20,14 @@ pub(super) fn functions(source: &str) -> Option<Vec<(String, String)>> {
     // proc-macro2 keeps the text of everything it parsed on this thread unless told otherwise.
     proc_macro2::extra::invalidate_current_thread_spans();
     Some(found?.into_iter().map(|(name, range)| (name, dedented(source, range))).collect())
+}
+
+/// Without a first line for the shell, as `syn` cuts it off, so that its places are ours. (`#![…]` is Rust.)
+fn without_shebang(source: &str) -> &str {
+    match source.strip_prefix("#!") {
+        Some(rest) if !rest.trim_start().starts_with('[') => source.find('\n').map_or("", |end| &source[end..]),
+        _ => source,
+    }
 }
 
 #[derive(Default)]
@@ -154,5 +162,8 @@ extern "C" fn last() {}
     fn what_is_not_rust_gives_none() {
         assert!(functions("def f():\n    pass\n").is_none());
         assert_eq!(functions("").unwrap(), []);
+        let script = functions("#!/usr/bin/env -S cargo é\nfn ä() {}\n").unwrap();
+        assert_eq!(script, [("ä".to_string(), "fn ä() {}".to_string())]);
+        assert_eq!(functions("#![allow(x)]\nfn a() {}").unwrap().len(), 1);
     }
 }

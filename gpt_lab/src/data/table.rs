@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use parquet::basic::ConvertedType;
+use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as ParquetRow};
 use serde_json::{Map, Value};
@@ -37,6 +39,7 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Row>> {
 }
 
 fn from_json(path: &Path, text: &str) -> Result<Vec<Row>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let place = |what: &str, n: usize| format!("{}, {what} {n}", path.display());
     if text.trim_start().starts_with('[') {
         let context = path.display().to_string();
@@ -56,11 +59,15 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Row>> {
 }
 
 fn from_parquet(path: &Path, file: File) -> Result<Vec<Row>> {
-    let broken = |e: parquet::errors::ParquetError| Error::TruncatedFile {
+    let broken = |e: ParquetError| Error::TruncatedFile {
         path: path.to_path_buf(),
         detail: format!("not a whole Parquet file that can be read here: {e}"),
     };
     let reader = SerializedFileReader::new(file).map_err(broken)?;
+    let columns = reader.metadata().file_metadata().schema_descr();
+    if let Some(column) = columns.columns().iter().find(|column| column.converted_type() == ConvertedType::INTERVAL) {
+        return Err(broken(ParquetError::NYI(format!("column `{}` holds intervals", column.name()))));
+    }
     let mut rows = Vec::new();
     for (row, n) in reader.get_row_iter(None).map_err(broken)?.zip(1..) {
         let json = object(&row.map_err(broken)?);
@@ -73,7 +80,7 @@ fn object(row: &ParquetRow) -> Value {
     Value::Object(row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect::<Map<_, _>>())
 }
 
-/// What JSON has is taken as it is, the rest (dates, decimals) as text.
+/// What JSON has is taken as it is, and bytes that are text. The rest (dates, decimals) no schema here asks for.
 fn value(field: &Field) -> Value {
     match field {
         Field::Null => Value::Null,
@@ -91,7 +98,8 @@ fn value(field: &Field) -> Value {
         Field::Str(text) => Value::from(text.as_str()),
         Field::Group(row) => object(row),
         Field::ListInternal(list) => Value::Array(list.elements().iter().map(value).collect()),
-        other => Value::from(other.to_string()),
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
+        _ => Value::Null,
     }
 }
 
@@ -118,6 +126,13 @@ mod tests {
         let nested = &rows_of("webgpt.parquet")[0].json;
         assert_eq!(nested["quotes_0"]["title"][0], "A page");
         assert_eq!((nested["tokens_0"]["prefix"].clone(), nested["score_0"].clone()), ([1, 2].into(), 0.5.into()));
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_no_part_of_the_text() {
+        for text in ["\u{feff}{\"a\": 1}\r\n", "\u{feff}[{\"a\": 1}]"] {
+            assert_eq!(from_json(Path::new("x"), text).unwrap()[0].json["a"], 1);
+        }
     }
 
     fn rows_of(name: &str) -> Vec<Row> {

@@ -8,7 +8,7 @@ use super::processors::Context;
 use super::reader::Reader;
 use super::sampler::log_softmax;
 use super::{EarlyStopping, Ended, GenerateConfig, LanguageModel, Sequence};
-use crate::{Result, stop};
+use crate::{Error, Result, stop};
 
 /// A search and its history.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +102,9 @@ impl Search<'_> {
 
     fn step(&mut self, model: &dyn LanguageModel) -> Result<()> {
         let mut candidates = self.candidates(model)?;
+        if candidates.is_empty() {
+            return Err(Error::EmptyInput { what: "the set of tokens that these settings allow".into() });
+        }
         let (mut parents, mut ids, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter_mut().enumerate() {
             let ended = self.end(candidate.id);
@@ -194,7 +197,6 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
-    use crate::Error;
 
     /// The next token depends on the last one only: row `i` holds the probabilities after token `i`.
     struct Table(Vec<Vec<f32>>);
@@ -291,6 +293,8 @@ mod tests {
         let far = beam_search(&table(), &[0], &GenerateConfig { max_length: Some(9), ..beams(20) });
         assert!(matches!(far, Err(Error::SequenceTooLong { length: 9, limit: 8 })));
         assert!(matches!(beam_search(&table(), &[], &beams(3)), Err(Error::EmptyInput { .. })));
+        let spent = GenerateConfig { no_repeat_ngram_size: 1, eos_token_id: Some(vec![]), ..beams(5) };
+        assert!(matches!(beam_search(&table(), &[0], &spent), Err(Error::EmptyInput { .. })), "every token was used");
         let slides = search(GenerateConfig { eos_token_id: Some(vec![]), ..beams(20) });
         assert_eq!(slides.sequences[0].ids.len(), 21);
     }

@@ -101,6 +101,11 @@ impl Default for GenerateConfig {
     }
 }
 
+/// Below it the logits, divided by the temperature, leave the range of f32.
+const COLDEST: f64 = 1e-6;
+/// More texts side by side than any memory holds.
+const MOST_TEXTS: usize = 1 << 16;
+
 impl GenerateConfig {
     /// Checks that the settings are within their ranges and go together.
     ///
@@ -110,8 +115,8 @@ impl GenerateConfig {
         let bad = |argument, value: String, expected: &str| {
             Err(Error::InvalidArgument { argument, value, expected: expected.into() })
         };
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            let expected = "a positive number; do_sample = false always takes the likeliest token";
+        if !(self.temperature >= COLDEST && (self.temperature as f32).is_finite()) {
+            let expected = "a number from 1e-6 on; do_sample = false always takes the likeliest token";
             return bad("temperature", self.temperature.to_string(), expected);
         }
         if self.top_k == Some(0) {
@@ -120,7 +125,7 @@ impl GenerateConfig {
         if let Some(p) = self.top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
             return bad("top_p", p.to_string(), "0 < p ≤ 1, or None for all tokens");
         }
-        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+        if !(self.repetition_penalty > 0.0 && (self.repetition_penalty as f32).is_normal()) {
             return bad(
                 "repetition_penalty",
                 self.repetition_penalty.to_string(),
@@ -132,6 +137,11 @@ impl GenerateConfig {
         }
         if self.num_beams == 0 {
             return bad("num_beams", "0".into(), "at least 1");
+        }
+        for (name, texts) in [("num_beams", self.num_beams), ("num_return_sequences", self.num_return_sequences)] {
+            if texts > MOST_TEXTS {
+                return bad(name, texts.to_string(), &format!("at most {MOST_TEXTS}"));
+            }
         }
         if self.num_beams > 1 && self.do_sample {
             return bad("num_beams", self.num_beams.to_string(), "1 with do_sample: a beam search draws nothing");
@@ -153,11 +163,16 @@ impl GenerateConfig {
     /// The most tokens that a text with a prompt of this length may have.
     ///
     /// # Errors
-    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context.
+    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context; [`Error::InvalidArgument`] if it leaves no
+    /// room after the prompt, as in transformers.
     pub(super) fn longest(&self, prompt: usize, context: usize) -> Result<usize> {
         let length = self.max_length.unwrap_or(usize::MAX);
         if self.max_length.is_some() && length > context {
             return Err(Error::SequenceTooLong { length, limit: context });
+        }
+        if prompt >= length {
+            let expected = format!("more than the {prompt} tokens of the prompt");
+            return Err(Error::InvalidArgument { argument: "max_length", value: length.to_string(), expected });
         }
         Ok(prompt.saturating_add(self.max_new_tokens).min(length))
     }
@@ -176,6 +191,9 @@ mod tests {
         for config in [
             GenerateConfig { temperature: 0.0, ..good.clone() },
             GenerateConfig { temperature: f64::NAN, ..good.clone() },
+            GenerateConfig { temperature: 1e-40, ..good.clone() },
+            GenerateConfig { repetition_penalty: 1e-50, ..good.clone() },
+            GenerateConfig { num_beams: usize::MAX, ..good.clone() },
             GenerateConfig { top_k: Some(0), ..good.clone() },
             GenerateConfig { top_p: Some(0.0), ..good.clone() },
             GenerateConfig { top_p: Some(1.5), ..good.clone() },
@@ -202,6 +220,7 @@ mod tests {
         assert_eq!(longest(70, None).unwrap(), 75, "beyond the context the window slides");
         assert_eq!(longest(usize::MAX, Some(20)).unwrap(), 20);
         assert_eq!(longest(3, Some(20)).unwrap(), 8);
+        assert!(matches!(longest(3, Some(5)), Err(Error::InvalidArgument { .. })), "the prompt has five");
         assert!(matches!(longest(3, Some(21)), Err(Error::SequenceTooLong { length: 21, limit: 20 })));
     }
 }

@@ -112,11 +112,17 @@ impl Token {
             position: 0,
             vocab_size: probabilities.len(),
         })?;
+        // A model may know more ids than its tokenizer (some tables are rounded up); these mean nothing.
+        let nothing_if_unknown = |text: Result<String>| match text {
+            Err(Error::TokenOutOfRange { .. }) => Ok(String::new()),
+            text => text,
+        };
         let best = processors::likeliest_first(probabilities, n).into_iter();
-        let alternatives = best.map(|id| Ok((id, tokenizer.decode(&[id])?, probabilities[id as usize])));
+        let alternatives =
+            best.map(|id| Ok((id, nothing_if_unknown(tokenizer.decode(&[id]))?, probabilities[id as usize])));
         Ok(Token {
             id,
-            text: decoder.push(tokenizer, id)?,
+            text: nothing_if_unknown(decoder.push(tokenizer, id))?,
             probability,
             alternatives: alternatives.collect::<Result<_>>()?,
         })

@@ -33,6 +33,9 @@ struct Layer {
     values: Vec<f32>,
 }
 
+/// Keys of one layer: 64 GiB.
+const MOST_NUMBERS: usize = 1 << 34;
+
 impl KvCache {
     /// An empty cache for so many rows of at most `capacity` tokens.
     ///
@@ -47,7 +50,11 @@ impl KvCache {
         if capacity > config.n_positions {
             return Err(Error::SequenceTooLong { length: capacity, limit: config.n_positions });
         }
-        let numbers = rows * capacity * config.n_embd;
+        let numbers = rows.checked_mul(capacity * config.n_embd).filter(|numbers| *numbers <= MOST_NUMBERS);
+        let Some(numbers) = numbers else {
+            let expected = "fewer: their keys and values would not fit in memory".into();
+            return Err(Error::InvalidArgument { argument: "rows", value: rows.to_string(), expected });
+        };
         let layer = || Layer { keys: vec![0.0; numbers], values: vec![0.0; numbers] };
         Ok(KvCache {
             n_head: config.n_head,
@@ -56,6 +63,18 @@ impl KvCache {
             layers: (0..config.n_layer).map(|_| layer()).collect(),
             places: vec![Vec::with_capacity(capacity); rows],
         })
+    }
+
+    /// Refuses a model of another shape than the one that the cache was made for.
+    fn check_fits(&self, config: &Gpt2Config) -> Result<()> {
+        let of = |n_layer: usize, n_head: usize, d: usize| format!("{n_layer} layers with {n_head} heads of {d}");
+        let own = of(self.layers.len(), self.n_head, self.d);
+        let asked = of(config.n_layer, config.n_head, config.head_size());
+        if own == asked {
+            return Ok(());
+        }
+        let (value, expected) = (format!("a cache for {own}"), format!("one for this model's {asked}"));
+        Err(Error::InvalidArgument { argument: "cache", value, expected })
     }
 
     /// How many rows it has.
@@ -186,6 +205,9 @@ pub(super) trait Layers {
     /// Token plus position embeddings, `[B, T, C]`; row `b` begins at position `first[b]`.
     fn embedded(&self, ids: &Tensor, first: &[usize]) -> Result<Tensor>;
 
+    /// Its configuration.
+    fn shape(&self) -> &Gpt2Config;
+
     /// How many blocks there are.
     fn count(&self) -> usize;
 
@@ -236,6 +258,10 @@ impl Layers for Gpt2 {
         self.embed(ids, first)
     }
 
+    fn shape(&self) -> &Gpt2Config {
+        &self.config
+    }
+
     fn count(&self) -> usize {
         self.blocks.len()
     }
@@ -267,6 +293,7 @@ pub(super) fn forward_cached(model: &dyn Layers, ids: &Tensor, cache: &mut KvCac
         let expected = format!("one row of the cache for each of the {b} rows of ids");
         return Err(Error::InvalidArgument { argument: "rows", value: format!("{rows:?}"), expected });
     }
+    cache.check_fits(model.shape())?;
     let first: Vec<usize> = rows.iter().map(|&row| cache.places.get(row).map_or(0, Vec::len)).collect();
     let x = model.embedded(ids, &first)?;
     cache.grow(rows, t)?;
@@ -413,6 +440,13 @@ mod tests {
         }
         let new = |rows, capacity| KvCache::new(&model.config, rows, capacity);
         assert!(matches!(new(1, 21), Err(Error::SequenceTooLong { length: 21, limit: 20 })));
-        assert!(new(0, 5).is_err() && new(1, 0).is_err());
+        assert!(new(0, 5).is_err() && new(1, 0).is_err() && new(usize::MAX, 5).is_err());
+        for other in
+            [Gpt2Config { n_layer: 1, ..model.config.clone() }, Gpt2Config { n_head: 1, ..model.config.clone() }]
+        {
+            let mut cache = KvCache::new(&other, 1, 5).unwrap();
+            let error = model.forward_cached(&ids(&[&[1, 2]]), &mut cache, &[0]).unwrap_err().to_string();
+            assert!(error.contains("cache") && cache.is_empty(), "{error}");
+        }
     }
 }

@@ -89,6 +89,14 @@ const REFUSED_KEYS: [(&str, &str); 4] = [
     ("position_embedding_type", "only learned absolute positions are supported"),
 ];
 
+/// What other models call the sizes, and what GPT-2 does; Hugging Face takes either (`attribute_map`).
+const ALIASES: [(&str, &str); 4] = [
+    ("hidden_size", "n_embd"),
+    ("max_position_embeddings", "n_positions"),
+    ("num_attention_heads", "n_head"),
+    ("num_hidden_layers", "n_layer"),
+];
+
 impl Default for Gpt2Config {
     fn default() -> Self {
         Gpt2Config {
@@ -157,9 +165,11 @@ impl Gpt2Config {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let invalid = |detail: String| Error::InvalidConfig { context: context.clone(), detail };
         let json: Value = serde_json::from_str(&text).map_err(|e| invalid(format!("not valid JSON: {e}")))?;
-        let Value::Object(fields) = &json else { return Err(invalid("not a JSON object".to_string())) };
-        check_kind(fields).map_err(invalid)?;
-        let config: Self = serde_json::from_value(json.clone()).map_err(|e| invalid(culprit(fields, &e)))?;
+        let Value::Object(mut fields) = json else { return Err(invalid("not a JSON object".to_string())) };
+        check_kind(&fields).map_err(invalid)?;
+        use_own_names(&mut fields).map_err(invalid)?;
+        let json = Value::Object(fields.clone());
+        let config: Self = serde_json::from_value(json).map_err(|e| invalid(culprit(&fields, &e)))?;
         config.validate_in(&context)?;
         Ok(config)
     }
@@ -215,7 +225,7 @@ impl Gpt2Config {
 
     /// Width inside the MLP.
     pub fn n_inner(&self) -> usize {
-        self.n_inner.unwrap_or(4 * self.n_embd)
+        self.n_inner.unwrap_or(self.n_embd.saturating_mul(4))
     }
 
     /// Width of one attention head (D).
@@ -277,6 +287,18 @@ fn check_kind(fields: &Map<String, Value>) -> std::result::Result<(), String> {
         if mup && !plain && value != false {
             return Err(format!("{key} = {value}: maximal-update parametrisation (muP) is not supported"));
         }
+    }
+    Ok(())
+}
+
+/// Takes sizes under the names that Hugging Face takes as well. Ignoring one would leave the default, and wrong numbers.
+fn use_own_names(fields: &mut Map<String, Value>) -> std::result::Result<(), String> {
+    for (alias, own) in ALIASES {
+        let Some(value) = fields.remove(alias) else { continue };
+        match fields.get(own) {
+            Some(other) if *other != value => return Err(format!("{alias} is {value}, but {own} is {other}")),
+            _ => fields.insert(own.to_string(), value),
+        };
     }
     Ok(())
 }

@@ -93,6 +93,9 @@ impl Int8Gpt2 {
     /// As [`Gpt2::forward`].
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let (rows, width) = ids.dims2()?;
+        if rows * width == 0 {
+            return Err(Error::EmptyInput { what: format!("ids of shape {:?}", ids.dims()) });
+        }
         let mut all = Vec::with_capacity(rows * width);
         for row in 0..rows {
             let mut cache = KvCache::new(&self.config, 1, width.max(1))?;
@@ -118,6 +121,9 @@ impl Cached for Int8Gpt2 {
 impl Layers for Int8Gpt2 {
     fn embedded(&self, ids: &Tensor, first: &[usize]) -> Result<Tensor> {
         let ((rows, width), c) = (ids.dims2()?, self.config.n_embd);
+        if rows * width == 0 {
+            return Err(Error::EmptyInput { what: format!("ids of shape {:?}", ids.dims()) });
+        }
         let limit = self.config.n_positions;
         let length = width + first.iter().max().unwrap_or(&0);
         if length > limit {
@@ -133,6 +139,10 @@ impl Layers for Int8Gpt2 {
             x.extend(self.wte.row(id).iter().zip(of_position).map(|(token, position)| token + position));
         }
         Ok(Tensor::from_vec(x, (rows, width, c), &Device::Cpu)?)
+    }
+
+    fn shape(&self) -> &Gpt2Config {
+        &self.config
     }
 
     fn count(&self) -> usize {

@@ -64,7 +64,8 @@ impl WeightFile {
         file.read_exact(&mut text).map_err(fail)?;
         let contents: Metadata =
             serde_json::from_slice(&text).map_err(|e| damaged(format!("its header cannot be read: {e}")))?;
-        let (start, needed) = (8 + header, 8 + header + contents.data_len() as u64);
+        let start = 8 + header;
+        let needed = start.saturating_add(contents.data_len() as u64);
         if needed != length {
             return Err(damaged(format!("its header describes {needed} bytes, the file has {length}")));
         }

@@ -13,16 +13,19 @@ pub use super::weight_file::{WeightFile, to_safetensors};
 use super::weight_file::{bare, missing_hint, write_safetensors};
 use crate::files::{read_text, replace_with, write_atomically};
 use crate::hub::{Hub, Repo};
+use crate::lora::Adaptable;
 use crate::{Error, Result};
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+const WTE: &str = "transformer.wte.weight";
+const LM_HEAD: &str = "lm_head.weight";
 
 /// Reads a model folder.
 ///
 /// The weights are in `model.safetensors` or in several files that `model.safetensors.index.json` lists. Tensor names may carry
 /// the prefix `transformer.` or not; the causal-mask buffers of old files (`h.*.attn.bias`, `h.*.attn.masked_bias`) are
-/// ignored; f16 and bf16 become f32. A tied head is the embeddings' table, whatever else the file holds.
+/// ignored; f16 and bf16 become f32. A tied head is the embeddings' table, unless the file holds another one.
 ///
 /// Each tensor is read straight to where it stays: the memory needed is that of the model.
 ///
@@ -35,7 +38,23 @@ pub fn read_model(dir: &Path) -> Result<Gpt2> {
     let config = Gpt2Config::load(dir.join("config.json"))?;
     let weights = Weights::open(dir)?;
     weights.check_layers(config.n_layer)?;
-    Gpt2::build(&config, &mut |name, shape| weights.read(name, shape))
+    let config = weights.with_its_head(config)?;
+    let only_head = config.tie_word_embeddings && !weights.has(WTE);
+    Gpt2::build(&config, &mut |name, shape| weights.read(if only_head && name == WTE { LM_HEAD } else { name }, shape))
+}
+
+/// A folder whose weights have a `score.weight` `[1, n_embd]` and no output head, whatever its configuration says about one.
+pub(crate) fn read_with_score(dir: &Path) -> Result<(Gpt2, Tensor)> {
+    if !dir.exists() {
+        return Err(Error::FileNotFound { path: dir.to_path_buf(), hint: String::new() });
+    }
+    let config = Gpt2Config::load(dir.join("config.json"))?;
+    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config };
+    let weights = Weights::open(dir)?;
+    weights.check_layers(config.n_layer)?;
+    let body = Gpt2::build(&config, &mut |name, shape| weights.read(name, shape))?;
+    let score = weights.read("score.weight", &[1, config.n_embd])?;
+    Ok((body, score))
 }
 
 /// The folder of a model from the Hub, in the cache or downloaded into it: its configuration and its weights.
@@ -58,7 +77,17 @@ pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
 ///
 /// `transformers` loads the result, unless the configuration has fields of our own (`qkv_bias`, `lm_head_bias`) that its
 /// GPT-2 does not know.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part.
 pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
+    if let Some(target) = model.targets().into_iter().find(|target| !target.slot.active().is_empty()) {
+        return Err(Error::InvalidArgument {
+            argument: "model",
+            value: format!("a model whose layer {} carries an adapter", target.name),
+            expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
+        });
+    }
     let config = config_json(&model.config)?;
     replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;
     write_atomically(&dir.join("config.json"), config.as_bytes())
@@ -110,6 +139,23 @@ impl Weights {
                 Err(Error::MissingTensor { path, name: name.to_string(), hint })
             }
         }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match &self.index {
+            None => self.files[0].has(name),
+            Some((places, _)) => places.contains_key(name) || places.contains_key(bare(name)),
+        }
+    }
+
+    /// The configuration, not tied if the file has an output head that is another table than the embeddings, as in transformers 5.
+    fn with_its_head(&self, config: Gpt2Config) -> Result<Gpt2Config> {
+        if !config.tie_word_embeddings || !self.has(LM_HEAD) || !self.has(WTE) {
+            return Ok(config);
+        }
+        let [wte, head] = [WTE, LM_HEAD].map(|name| self.read(name, &[config.vocab_size, config.n_embd]));
+        let same = crate::ops::max_difference(&wte?, &head?)? == 0.0;
+        Ok(Gpt2Config { tie_word_embeddings: same, ..config })
     }
 
     /// Refuses a file with more blocks than the configuration: the model would silently be cut short.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Far above every sensible rank: a larger one is a damaged file, and its matrices would not fit in memory.
+const LARGEST_RANK: usize = 1 << 16;
+
 /// The settings of one adapter, with PEFT's names and defaults.
 ///
 /// PEFT's `fan_in_fan_out` is missing: how a layer stores its weight is known from the layer. It is written to files as the
@@ -113,6 +116,10 @@ impl LoraConfig {
         };
         if self.r == 0 || self.rank_pattern.values().any(|r| *r == 0) {
             return bad("r", "0".into(), "a rank of at least 1");
+        }
+        let ranks = || self.rank_pattern.values().chain([&self.r]);
+        if let Some(r) = ranks().find(|r| **r > LARGEST_RANK) {
+            return bad("r", r.to_string(), &format!("a rank of at most {LARGEST_RANK}"));
         }
         let alphas = || self.alpha_pattern.values().chain([&self.lora_alpha]);
         if let Some(alpha) = alphas().find(|alpha| !alpha.is_finite()) {

@@ -64,7 +64,8 @@ impl<M: Adaptable> Lora<M> {
     /// [`Error::InvalidArgument`] for a name that is taken or no name for a folder, settings that make no sense, targets
     /// that the model lacks.
     pub fn add(&self, name: &str, config: &LoraConfig, seed: u64) -> Result<()> {
-        self.insert(NamedAdapter::new(name, config, &self.model, seed)?)
+        // What a fresh adapter owns of the model begins with the base's values, not with those of an active adapter.
+        self.insert(self.disabled(|model| NamedAdapter::new(name, config, model, seed))??)
     }
 
     /// Adds an adapter from a folder in PEFT's layout. The first one becomes active.
@@ -152,6 +153,7 @@ impl<M: Adaptable> Lora<M> {
         state.change(&self.targets, |state| {
             state.adapters.remove(at);
             state.active.retain(|active| active != name);
+            state.merge &= !state.active.is_empty();
         })
     }
 
@@ -168,8 +170,15 @@ impl<M: Adaptable> Lora<M> {
     }
 
     /// Adds the active adapters to the weights for good, removes all adapters and gives the model back.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] inside of [`disabled`](Lora::disabled), where nothing is active that could be merged.
     pub fn merge_and_unload(&self) -> Result<M> {
         let mut state = self.lock();
+        if state.disabled > 0 {
+            let (value, expected) = ("called inside of disabled()".into(), "a call outside of it".into());
+            return Err(Error::InvalidArgument { argument: "merge_and_unload", value, expected });
+        }
         state.change(&self.targets, |state| state.merge = true)?;
         state.originals.clear();
         state.adapters.clear();
@@ -220,6 +229,7 @@ impl<M: Adaptable> Lora<M> {
             state.adapters.push(adapter);
             if is_first {
                 state.active = vec![name];
+                state.merge = false;
             }
         })
     }

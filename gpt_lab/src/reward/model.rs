@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use serde_json::json;
 
 use crate::files::write_atomically;
-use crate::gpt2::weights::{WeightFile, to_safetensors};
+use crate::gpt2::weights::{read_with_score, to_safetensors};
 use crate::gpt2::{Gpt2, Gpt2Config};
 use crate::lora::{Adaptable, Dense, Target};
 use crate::{Error, Mode, Param, Result, Rng, ops};
@@ -46,10 +46,7 @@ impl ScoreModel {
 
     /// From a folder in Hugging Face's layout, whose weights have a `score.weight`.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
-        let body = Gpt2::load(dir)?;
-        let file = WeightFile::open(dir.join("model.safetensors"))?;
-        let weight = file.read("score.weight", &[1, body.config.n_embd])?;
+        let (body, weight) = read_with_score(dir.as_ref())?;
         Self::with_head(body, &weight)
     }
 
@@ -148,7 +145,8 @@ fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>
 
 /// What `config.json` holds for a score model with this body.
 fn config_json(config: &Gpt2Config) -> Result<String> {
-    let text = crate::gpt2::weights::config_json(config)?;
+    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() }; // it has no output head
+    let text = crate::gpt2::weights::config_json(&config)?;
     let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::Tensor(e.to_string()))?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper, Tokenizer as HfTokenizer};
@@ -300,16 +301,52 @@ fn read_json(path: &Path) -> Result<HfTokenizer> {
         context: path.display().to_string(),
         detail: format!("not a tokenizer: {e}"),
     };
-    HfTokenizer::from_bytes(files::read_text(path)?).map_err(invalid)
+    let text = files::read_text(path)?;
+    if let Ok(json) = serde_json::from_str::<Value>(&text) {
+        let model = &json["model"];
+        let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default();
+        let merges = model["merges"].as_array().into_iter().flatten().filter_map(halves);
+        check_merges(merges, prefix, |piece| model["vocab"].get(piece).is_some())
+            .map_err(|detail| Error::InvalidConfig { context: path.display().to_string(), detail })?;
+    }
+    HfTokenizer::from_bytes(text).map_err(invalid)
+}
+
+/// Both halves of a merge, which is a list of two or a text with a space.
+fn halves(merge: &Value) -> Option<(&str, &str)> {
+    match merge {
+        Value::String(text) => text.split_once(' '),
+        other => Some((other.get(0)?.as_str()?, other.get(1)?.as_str()?)),
+    }
+}
+
+/// Whether what each merge makes is in the vocabulary: `tokenizers` takes that for granted and panics.
+fn check_merges<'a>(
+    merges: impl Iterator<Item = (&'a str, &'a str)>,
+    prefix: &str,
+    is_known: impl Fn(&str) -> bool,
+) -> std::result::Result<(), String> {
+    for (number, (left, right)) in (1..).zip(merges) {
+        let Some(end) = right.strip_prefix(prefix) else {
+            return Err(format!("merge {number}: `{right}` does not begin with the prefix `{prefix}`"));
+        };
+        let merged = format!("{left}{end}");
+        if !is_known(&merged) {
+            return Err(format!("merge {number} makes `{merged}` of `{left}` and `{right}`: the vocabulary lacks it"));
+        }
+    }
+    Ok(())
 }
 
 fn read_vocab_and_merges(vocab: &Path, merges: &Path, add_prefix_space: bool) -> Result<HfTokenizer> {
     // Read here first, for errors that say which of the two files it is.
     let invalid = |path: &Path, detail: String| Error::InvalidConfig { context: path.display().to_string(), detail };
     let json = files::read_text(vocab)?;
-    serde_json::from_str::<std::collections::HashMap<String, u32>>(&json)
+    let known = serde_json::from_str::<std::collections::HashMap<String, u32>>(&json)
         .map_err(|e| invalid(vocab, format!("not a table of tokens and their ids: {e}")))?;
-    files::read_text(merges)?;
+    let lines = files::read_text(merges)?;
+    let pairs = lines.lines().filter(|line| !line.starts_with("#version")).filter_map(|line| line.split_once(' '));
+    check_merges(pairs, "", |piece| known.contains_key(piece)).map_err(|detail| invalid(merges, detail))?;
     let (Some(vocab_path), Some(merges_path)) = (vocab.to_str(), merges.to_str()) else {
         return Err(invalid(vocab, "the path is not UTF-8".into()));
     };
@@ -465,6 +502,8 @@ mod tests {
         refused(&["vocab.json", "4294967295"]);
         folder.write("vocab.json", r#"{"a": 0}"#);
         refused(&["merges.txt", "b"]);
+        folder.write("vocab.json", r#"{"a": 0, "b": 1}"#);
+        refused(&["merges.txt", "merge 1 makes `ab`", "lacks"]);
         std::fs::remove_file(folder.0.join("merges.txt")).unwrap();
         refused(&["merges.txt", "no such file"]);
         std::fs::remove_file(folder.0.join("vocab.json")).unwrap();
@@ -477,6 +516,11 @@ mod tests {
         let decoder = r#""decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}"#;
         folder.write("tokenizer.json", &format!("{{{decoder}, {model}, \"dropout\": 0.1}}}}"));
         refused(&["tokenizer.json", "dropout is 0.1"]);
+        for merges in [r#"["a b"]"#, r#"[["a", "b"]]"#] {
+            let model = format!(r#""model": {{"type": "BPE", "vocab": {{"a": 0, "b": 1}}, "merges": {merges}}}"#);
+            folder.write("tokenizer.json", &format!("{{{decoder}, {model}}}"));
+            refused(&["tokenizer.json", "merge 1 makes `ab`"]);
+        }
         folder.write("tokenizer.json", r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#);
         refused(&["tokenizer.json", "not BPE"]);
     }

@@ -65,6 +65,8 @@ pub struct AdamW {
 struct Moments {
     m: Vec<f32>,
     v: Vec<f32>,
+    /// Steps with a gradient: PyTorch counts them for each parameter, too.
+    steps: i32,
 }
 
 impl AdamW {
@@ -97,7 +99,8 @@ impl AdamW {
         }
         // Frozen parameters have no moments: LoRA's base would cost twice its own size.
         let size = |param: &Param| if param.trainable() { param.count() } else { 0 };
-        let moments = params.iter().map(|p| Moments { m: vec![0.0; size(p)], v: vec![0.0; size(p)] }).collect();
+        let moments =
+            params.iter().map(|p| Moments { m: vec![0.0; size(p)], v: vec![0.0; size(p)], steps: 0 }).collect();
         Ok(AdamW { params: params.to_vec(), moments, options, step: 0 })
     }
 
@@ -106,12 +109,13 @@ impl AdamW {
     pub fn step(&mut self, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
         self.step += 1;
         let (b1, b2) = self.options.betas;
-        let correction1 = 1.0 - b1.powi(self.step as i32);
-        let correction2 = 1.0 - b2.powi(self.step as i32);
         for (i, (param, moments)) in self.params.iter().zip(&mut self.moments).enumerate() {
             let Some(gradient) = gradients.get(i).filter(|_| param.trainable()) else { continue };
             moments.m.resize(param.count(), 0.0); // a parameter that was thawed since
             moments.v.resize(param.count(), 0.0);
+            moments.steps += 1;
+            let correction1 = 1.0 - b1.powi(moments.steps);
+            let correction2 = 1.0 - b2.powi(moments.steps);
             let decays = self.options.decay == Decay::All || param.dims().len() >= 2;
             let decay = if decays { self.options.weight_decay } else { 0.0 };
             let rule = Rule {
@@ -154,7 +158,8 @@ impl AdamW {
             }
             Ok(saved(&format!("{}.{suffix}", param.name()), param.dims())?.flatten_all()?.to_vec1()?)
         };
-        let moments = self.params.iter().map(|p| Ok(Moments { m: moment(p, "m")?, v: moment(p, "v")? }));
+        let all = steps as i32;
+        let moments = self.params.iter().map(|p| Ok(Moments { m: moment(p, "m")?, v: moment(p, "v")?, steps: all }));
         self.moments = moments.collect::<Result<_>>()?;
         self.step = steps;
         Ok(())
@@ -219,7 +224,7 @@ impl InplaceOp1 for Update<'_> {
             candle_core::bail!("AdamW changes contiguous f32 variables only");
         };
         let rule = self.rule;
-        let Moments { m, v } = &mut **self.moments.borrow_mut();
+        let Moments { m, v, .. } = &mut **self.moments.borrow_mut();
         if end - start <= CHUNK {
             rule.chunk(&mut values[start..end], self.gradient, m, v); // not worth waking another thread
             return Ok(());
@@ -299,6 +304,21 @@ mod tests {
         assert_eq!(values(&a), values(&b));
         assert_eq!(values(&frozen), [7.0]);
         assert_eq!(one.state().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_parameter_that_comes_late_begins_as_any_other() {
+        let (early, late) = (param("early", &[1.0], &[1]), param("late", &[1.0], &[1]));
+        late.set_trainable(false);
+        let both = [early.clone(), late.clone()];
+        let options = AdamWOptions { weight_decay: 0.0, ..Default::default() };
+        let mut optimizer = AdamW::new(&both, options).unwrap();
+        for _ in 0..100 {
+            optimizer.step(&gradients(&both, &[&[1.0], &[1.0]]), 0.01, 1.0).unwrap();
+        }
+        late.set_trainable(true);
+        optimizer.step(&gradients(&both, &[&[1.0], &[1.0]]), 0.01, 1.0).unwrap();
+        assert!((values(&late)[0] - 0.99).abs() < 1e-6, "the first step is as long as the rate: {:?}", values(&late));
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl TrainConfig {
         if !(self.lr.is_finite() && self.lr >= 0.0) {
             return bad("lr", self.lr.to_string(), "a learning rate that is not negative");
         }
+        if let Schedule::WarmupCosine { min_lr, .. } = self.schedule
+            && !(min_lr.is_finite() && min_lr >= 0.0)
+        {
+            return bad("min_lr", min_lr.to_string(), "a learning rate that is not negative");
+        }
         if self.patience == Some(0) {
             return bad("patience", "0".into(), "at least one evaluation, or None");
         }

@@ -45,7 +45,7 @@ where
         let (value, expected) = ("0".into(), "at least one row a batch".into());
         return Err(Error::InvalidArgument { argument: "batch_size", value, expected });
     }
-    let wanted = if batches == 0 { n } else { (batches * batch_size).min(n) };
+    let wanted = if batches == 0 { n } else { batches.saturating_mul(batch_size).min(n) };
     let rows: Vec<usize> = (0..wanted).map(|i| (i as u128 * n as u128 / wanted as u128) as usize).collect();
     let mut sum = 0.0;
     for rows in rows.chunks(batch_size) {

@@ -70,6 +70,19 @@ impl Gradients {
     }
 }
 
+/// Refuses to train what cannot learn: a frozen model without an active adapter, or with a merged one.
+pub(crate) fn require_trainable(params: &[Param]) -> Result<()> {
+    if params.iter().any(Param::trainable) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument {
+        argument: "model",
+        value: format!("a model of {} parameters, all of them frozen", params.len()),
+        expected: "something that trains; with LoRA, pass the `Lora` itself (not its `model()`), with an active adapter that is not merged"
+            .into(),
+    })
+}
+
 /// In eight sums side by side, so that no addition waits for the one before it.
 fn sum_of_squares(values: &[f32]) -> f64 {
     let mut sums = [0f64; 8];

@@ -96,13 +96,13 @@ impl History {
     }
 }
 
-/// `300 steps, 0.6 million tokens at 2,500 a second; loss 1.234, validation 1.345 (best 1.340 at step 250); finished`
+/// `300 steps, 0.6 million tokens at 2,500 a second; loss of the last step 1.234, validation 1.345 (best 1.340 at step 250); finished`
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tokens, rate) = (self.tokens as f64 / 1e6, self.tokens_per_second());
         write!(f, "{} steps, {tokens:.1} million tokens at {rate:.0} a second", self.steps.len())?;
         if let Some(last) = self.steps.last() {
-            write!(f, "; loss {:.3}", last.loss)?;
+            write!(f, "; loss of the last step {:.3}", last.loss)?;
         }
         if let (Some(last), Some(best)) = (self.evals.last(), self.best()) {
             let (now, least) = (last.validation_loss, best.validation_loss);

@@ -18,6 +18,7 @@ mod state;
 pub use adamw::{AdamW, AdamWOptions, Decay};
 pub use config::{Length, TrainConfig};
 pub use evaluate::evaluate;
+pub(crate) use gradients::require_trainable;
 pub use gradients::{Gradients, clip_factor};
 pub use history::{EvalRecord, History, StepRecord, Stopped};
 pub use listener::{Event, Listener, Progress, Silent, TerminalProgress};

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::checkpoint::{self, Identity, State};
 use super::evaluate::evaluate_or_stop;
+use super::gradients::require_trainable;
 use super::order::Order;
 use super::{AdamW, EvalRecord, Event, Gradients, History, Listener, Progress, Stopped, TrainConfig, Trainable};
 use crate::data::{Examples, Split};
@@ -44,6 +45,7 @@ where
             return Err(Error::EmptyInput { what: "the training data".into() });
         }
         let params = model.params();
+        require_trainable(&params)?;
         let seed = Rng::new(config.seed);
         let mut run = Run {
             step: 0,
@@ -135,6 +137,9 @@ where
         let Some(validation_loss) = evaluate_or_stop(self.model, &self.data.validation, size, batches)? else {
             return Ok(());
         };
+        // Before anything is saved: a checkpoint with such a number in it could not be read back.
+        self.require_finite("the loss on the training data", train_loss)?;
+        self.require_finite("the loss on the validation data", validation_loss)?;
         self.history.evals.push(EvalRecord { step: self.step, train_loss, validation_loss });
         self.tell(Event::Evaluated, listener);
         Ok(())
