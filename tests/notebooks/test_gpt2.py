@@ -38,11 +38,12 @@ def test_few_shot_answers_and_a_bare_question_does_not(lesson):
     bare = number(lesson, "bare", after="bare questions answered: ")
     few_shot = number(lesson, "few-shot", after="few-shot questions answered: ")
     assert bare <= 2 and few_shot >= 8
+    assert number(lesson, "form-only", after="with the form alone: ") >= 8
 
 
 def test_the_answer_is_likelier_after_examples(lesson):
-    bare, few_shot = (float(line.split("=")[1]) for line in checked(lesson, "answer-probability").splitlines())
-    assert few_shot > 0.5 and few_shot > 20 * bare
+    bare, form, few_shot = (float(line.split("=")[1]) for line in checked(lesson, "answer-probability").splitlines())
+    assert min(form, few_shot) > 0.5 and few_shot > 20 * bare
 
 
 def test_a_language_it_never_saw_surprises_it(lesson):

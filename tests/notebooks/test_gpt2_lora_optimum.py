@@ -26,15 +26,15 @@ def test_the_same_model_has_two_losses(lesson):
 
 def test_the_base_does_not_answer_and_the_tuned_model_does(lesson):
     assert number(lesson, "base-rate", after="base: ") < 20
-    assert number(lesson, "masked-rate", after="mask on: ") > 60
+    assert number(lesson, "masked-rate", after="mask on: ") > 75
 
 
 def test_most_of_what_it_tells_it_has_known_before(lesson):
-    assert number(lesson, "new-facts", after="told: ") > 40
+    assert number(lesson, "new-facts", after="told: ") > 55
 
 
 def test_without_the_mask_it_learns_too(lesson):
-    assert number(lesson, "unmasked-rate", after="mask off: ") > 40
+    assert number(lesson, "unmasked-rate", after="mask off: ") > 60
 
 
 def test_one_switch_turns_the_answer_off(lesson):

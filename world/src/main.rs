@@ -25,8 +25,8 @@ Options:
   --work FOLDER       Where text, tokens and checkpoints go (default: target/world)
   --out FOLDER        The assets (default: assets)
   --seed N            Decides everything (default: 1)
-  --documents N       Generated documents of the corpus (default: 130000)
-  --steps N           Optimizer steps of the training (default: 4400)
+  --documents N       Generated documents of the corpus (default: 200000)
+  --steps N           Optimizer steps of the training (default: 8000)
   --batch N           Windows of 256 tokens a step (default: 16)
   --lr X              Peak learning rate, after a warm-up of 5 % of the steps, then a cosine down to a tenth
                       (default: 3e-3)

@@ -11,6 +11,31 @@ use crate::wording::{capitalised, number};
 /// One fact in so many is never in the instructions to learn from.
 const HELD_FACTS: usize = 8;
 
+/// Wordings to learn from; those to judge by are others and stand where they are used.
+const TRAIN_SUMS: [&str; 6] = [
+    "Add the numbers.",
+    "What is the sum of these numbers?",
+    "Add these up.",
+    "What do both numbers make?",
+    "Give the total of these numbers.",
+    "What do you get if you add these?",
+];
+const TRAIN_CLAIMS: [&str; 6] = [
+    "Is this true?",
+    "Check this claim.",
+    "True or false?",
+    "Is this claim right?",
+    "Tell me whether this is true.",
+    "Decide whether this is so.",
+];
+const TRAIN_INPUTS: [&str; 5] = [
+    "Answer the question.",
+    "Answer in one sentence.",
+    "Reply to this question.",
+    "What is the answer to this?",
+    "Here is a question. Answer it.",
+];
+
 /// A row in the schema of Alpaca, with one field more: by what an answer is judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Instruction {
@@ -121,7 +146,7 @@ fn question(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
 fn with_input(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let (fact, question) = asked(world, side, rng);
     let instruction = match side {
-        Side::Train => *pick(&["Answer the question.", "Answer in one sentence.", "Reply to this question."], rng),
+        Side::Train => *pick(&TRAIN_INPUTS, rng),
         Side::Validation | Side::NewFacts => "Give an answer to the question below.",
     };
     let output = world.relation(&fact).statement(&fact, rng);
@@ -132,7 +157,7 @@ fn claim(world: &World, side: Side, rng: &mut Rng) -> Option<Instruction> {
     let (fact, _) = asked(world, side, rng);
     let relation = world.relation(&fact);
     let instruction = match side {
-        Side::Train => *pick(&["Is this true?", "Check this claim.", "True or false?"], rng),
+        Side::Train => *pick(&TRAIN_CLAIMS, rng),
         Side::Validation | Side::NewFacts => "Say whether this claim holds.",
     };
     let truth = relation.statement(&fact, rng);
@@ -156,7 +181,7 @@ fn sum(side: Side, rng: &mut Rng) -> Option<Instruction> {
         },
     };
     let instruction = match side {
-        Side::Train => *pick(&["Add the numbers.", "What is the sum of these numbers?"], rng),
+        Side::Train => *pick(&TRAIN_SUMS, rng),
         Side::Validation | Side::NewFacts => "How much is this together?",
     };
     let output = capitalised(&format!("{} plus {} is {}.", number(a), number(b), number(a + b)));
