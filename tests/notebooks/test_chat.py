@@ -22,7 +22,7 @@ def test_a_voice_by_hand_is_the_voice(lesson):
 
 def test_what_was_said_stands_in_the_prompt_and_helps(lesson):
     assert "Question: And of Egypt?" in checked(lesson, "memory")
-    assert "Tokyo" in checked(lesson, "base-with-memory") and "Tokyo" not in checked(lesson, "without-memory")
+    assert "zloty" in checked(lesson, "base-with-memory") and "zloty" not in checked(lesson, "without-memory")
 
 
 def test_the_paper_ends(lesson):
