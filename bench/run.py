@@ -20,8 +20,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
-# Keeps glibc from giving large freed blocks back to the system, only to fault them in again; gpt_lab's kernel sets it for its cells.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
+# What gpt_lab's kernel sets for its cells: glibc keeps large freed blocks instead of giving them back to the system, only to fault
+# them in again (which helps PyTorch as well), and candle's idle threads go to sleep.
+AS_IN_CELLS = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456",
+               "CANDLE_BARRIER_POOL_SPIN_LIMIT": "100"}
 
 
 def row(what, ours, theirs, unit, than, better, note=""):

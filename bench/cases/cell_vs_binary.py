@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from kernels import kernel, run_cell
-from run import KEEP_MEMORY, ROOT, row
+from run import AS_IN_CELLS, ROOT, row
 
 BATCH, STEPS, WARM_UP = 32, 20, 2
 LOOP = (ROOT / "bench" / "train_loop.rs").read_text()
@@ -18,7 +18,7 @@ def run(bench):
     program = ROOT / "target" / "release" / "examples" / "bench_train"
     folder = bench.work / "cell_vs_binary"
     subprocess.run([program, "init", folder, "--batch", str(BATCH), "--batches", str(STEPS)], cwd=ROOT, check=True)
-    env = {**bench.thread_limits(), **KEEP_MEMORY}  # the kernel sets the latter for its cells anyway
+    env = {**bench.thread_limits(), **AS_IN_CELLS}  # the kernel sets the latter for its cells anyway
     results = bench.in_turn(
         cell=lambda: in_a_cell(folder, env),
         binary=lambda: bench.json_from([program, "run", folder, "--steps", STEPS], **env),

@@ -1,12 +1,12 @@
 """A training step of the chapter's model (2,408,290 parameters, context 64) against PyTorch, eager and compiled, from the same
 weights on the same batches, without dropout. First 200 steps to see that the losses agree; then the speed at three batch
-sizes, in the environment as it is and with glibc told to keep freed memory, which helps both sides."""
+sizes, in the environment as it is and in that of our kernel's cells, whose memory settings help both sides."""
 import shutil
 import statistics
 import subprocess
 import sys
 
-from run import KEEP_MEMORY, ROOT, row
+from run import AS_IN_CELLS, ROOT, row
 
 CURVE_STEPS = 200
 STEPS = {8: 30, 32: 10, 128: 5}
@@ -20,7 +20,7 @@ def run(bench):
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
     rows = [curves(bench)]
     for batch, steps in STEPS.items():
-        for note, env in (("", {}), ("freed memory kept", KEEP_MEMORY)):
+        for note, env in (("", {}), ("environment of our cells", AS_IN_CELLS)):
             results = bench.in_turn(**sides(bench, batch, steps, steps, env))
             rows += compare(bench, batch, results, note)
     return rows
