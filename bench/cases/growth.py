@@ -89,10 +89,22 @@ def panel(axis, values, points):
     for value in values:
         parts.append(f'<text x="{at(value, 1)[0]:.1f}" y="{h + 16}" text-anchor="middle">{value:,}</text>')
     parts.append(f'<text x="{w / 2}" y="{h + 34}" text-anchor="middle" font-weight="bold">{axis}</text>')
-    for name, ys in series.items():
+    labels = apart([at(values[-1], ys[-1])[1] + 4 for ys in series.values()])
+    for (name, ys), label in zip(series.items(), labels):
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, values, ys))
         dash = ' stroke-dasharray="5 4"' if name == "peak memory" else ""
         parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"{dash}/>')
-        x, y = at(values[-1], ys[-1])
-        parts.append(f'<text x="{x + 5:.1f}" y="{y + 4:.1f}" fill="{COLOURS[name]}">{exponent(values, ys):.2f}</text>')
+        parts.append(f'<text x="{w + 5:.1f}" y="{label:.1f}" fill="{COLOURS[name]}">{exponent(values, ys):.2f}</text>')
     return "".join(parts)
+
+
+def apart(heights, least=13):
+    """The heights of labels, moved as little as it takes so that none covers another."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    moved = list(heights)
+    for _ in range(50):
+        for low, high in zip(order, order[1:]):
+            lack = least - (moved[high] - moved[low])
+            if lack > 0:
+                moved[low], moved[high] = moved[low] - lack / 2, moved[high] + lack / 2
+    return moved
