@@ -33,11 +33,5 @@ bench: .venv-bench/.done ## gpt_lab beside its alternatives, into README.md; CAS
 	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
-# Memory that is freed is not given back to the system: page faults took a quarter of the training's CPU time.
-assets: export MALLOC_MMAP_THRESHOLD_ = 4294967296
-assets: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-assets: export MALLOC_TOP_PAD_ = 268435456
-# Candle's threads wait for work by asking again and again; there are as many others that have work to do.
-assets: export CANDLE_BARRIER_POOL_SPIN_LIMIT = 100
 assets: ## make what assets/ holds again, from nothing; WORLD_ARGS="--steps 6000" for its options
 	@cargo run --locked --release -p gpt_lab_world -- all $(WORLD_ARGS)

@@ -23,7 +23,7 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 # What gpt_lab's kernel sets for its cells: glibc keeps large freed blocks instead of giving them back to the system, only to fault
 # them in again (which helps PyTorch as well), and candle's idle threads go to sleep.
 AS_IN_CELLS = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456",
-               "CANDLE_BARRIER_POOL_SPIN_LIMIT": "100"}
+               "MALLOC_ARENA_MAX": "1", "CANDLE_BARRIER_POOL_SPIN_LIMIT": "100"}
 
 
 def row(what, ours, theirs, unit, than, better, note=""):

@@ -13,6 +13,7 @@ use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::{Error, Result, Rng};
 
 fn main() -> Result<()> {
+    gpt_lab::process::tune();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {

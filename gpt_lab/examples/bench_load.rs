@@ -12,6 +12,7 @@ use std::time::Instant;
 use gpt_lab::prelude::*;
 
 fn main() -> Result<()> {
+    gpt_lab::process::tune();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {

@@ -19,6 +19,7 @@ use gpt_lab::{Result, Rng};
 const LEARNING_RATE: f64 = 6e-4;
 
 fn main() -> Result<()> {
+    gpt_lab::process::tune();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {

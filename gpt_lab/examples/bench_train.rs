@@ -24,6 +24,7 @@ const USAGE: &str = "usage: bench_train init FOLDER --batch B --batches N | benc
                      bench_train size T B C L --steps N";
 
 fn main() -> Result<()> {
+    gpt_lab::process::tune();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {

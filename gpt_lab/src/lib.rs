@@ -36,6 +36,8 @@ pub mod lesson;
 pub mod lora;
 pub mod ops;
 mod param;
+mod pool;
+pub mod process;
 pub mod reward;
 mod rng;
 pub mod show;

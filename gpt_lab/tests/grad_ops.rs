@@ -330,8 +330,9 @@ fn causal_attention() {
     let qkv = Tensor::new(&[[[0f32, 5.0, 1.0], [0.0, 7.0, 3.0], [0.0, -2.0, 8.0]]], &Device::Cpu).unwrap();
     let expected = Tensor::new(&[[[1f64], [2.0], [4.0]]], &Device::Cpu).unwrap();
     close("by hand", &ops::causal_attention(&qkv, 1, 1.0, None).unwrap(), &expected, 1e-6);
-    let shapes = [(1, 1, 1, 1), (2, 7, 3, 5), (1, 16, 2, 8), (3, 65, 2, 12), (2, 64, 4, 8), (1, 130, 1, 64)];
-    for (b, t, h, d) in shapes {
+    let small = [(1, 1, 1, 1), (2, 7, 3, 5), (1, 16, 2, 8), (3, 65, 2, 12), (2, 64, 4, 8), (1, 130, 1, 64)];
+    let many_sequences_and_few_long_ones = [(9, 65, 2, 20), (16, 17, 1, 1), (2, 140, 3, 7), (1, 300, 2, 40)];
+    for (b, t, h, d) in small.into_iter().chain(many_sequences_and_few_long_ones) {
         let inputs = [normal(15, &[b, t, 3 * h * d])];
         let scale = 1.0 / (d as f64).sqrt();
         for dropout in [None, Some(ops::Dropout { p: 0.3, seed: 9 })] {
@@ -390,7 +391,7 @@ fn mlp_block() {
 
 #[test]
 fn attention_block() {
-    for (b, t, n_head, d) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 65, 3, 8), (5, 33, 2, 16)] {
+    for (b, t, n_head, d) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 65, 3, 8), (5, 33, 2, 16), (1, 270, 2, 4), (33, 64, 1, 4)] {
         let c = n_head * d;
         let mut inputs = vec![
             normal(40, &[b, t, c]),

@@ -38,6 +38,7 @@ Options:
 ";
 
 fn main() -> ExitCode {
+    gpt_lab::process::tune();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {

@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use super::config::Gpt2Config;
 use super::model::Gpt2;
 use crate::ops::{Kept, Query};
+use crate::pool::on_a_worker;
 use crate::{Error, Mode, Result, ops};
 
 /// The keys and values of everything that has been read, for several rows (texts) of lengths of their own.
@@ -201,7 +202,7 @@ pub trait Cached {
 }
 
 /// What a GPT-2 computes between two looks into the cache, in evaluation mode.
-pub(super) trait Layers {
+pub(super) trait Layers: Sync {
     /// Token plus position embeddings, `[B, T, C]`; row `b` begins at position `first[b]`.
     fn embedded(&self, ids: &Tensor, first: &[usize]) -> Result<Tensor>;
 
@@ -297,7 +298,7 @@ pub(super) fn forward_cached(model: &dyn Layers, ids: &Tensor, cache: &mut KvCac
     let first: Vec<usize> = rows.iter().map(|&row| cache.places.get(row).map_or(0, Vec::len)).collect();
     let x = model.embedded(ids, &first)?;
     cache.grow(rows, t)?;
-    let logits = read(model, x, cache, rows, first.iter().all(|&first| first == 0));
+    let logits = on_a_worker(|| read(model, x, cache, rows, first.iter().all(|&first| first == 0)));
     if logits.is_err() {
         cache.shrink(rows, t);
     }

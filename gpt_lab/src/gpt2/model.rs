@@ -10,6 +10,7 @@ use super::layers::{LayerNorm, Source, dropout, param};
 use super::tree::TreeNode;
 use super::weights;
 use crate::hub::{Hub, Repo};
+use crate::pool::on_a_worker;
 use crate::{Error, Mode, Param, Result, Rng, ops};
 
 /// GPT-2 with a language-modelling head. Clones share their weights.
@@ -126,16 +127,18 @@ impl Gpt2 {
 
     /// [`Gpt2::forward`], with dropout in [`Mode::Train`].
     pub fn forward_mode(&self, ids: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        self.head(&self.hidden(ids, mode)?)
+        on_a_worker(|| self.head(&self.hidden(ids, mode)?))
     }
 
     /// The residual stream after the final norm, `[B, T, C]`: what the output head, or a score head, reads.
     pub fn hidden(&self, ids: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let mut x = dropout(&self.embed(ids, &vec![0; ids.dim(0)?])?, self.config.embd_pdrop, mode)?;
-        for block in &self.blocks {
-            x = block.forward(&x, mode)?;
-        }
-        self.ln_f.forward(&x)
+        on_a_worker(|| {
+            let mut x = dropout(&self.embed(ids, &vec![0; ids.dim(0)?])?, self.config.embd_pdrop, mode)?;
+            for block in &self.blocks {
+                x = block.forward(&x, mode)?;
+            }
+            self.ln_f.forward(&x)
+        })
     }
 
     /// Logits, and everything on the way to them, in evaluation mode.
@@ -171,9 +174,11 @@ impl Gpt2 {
     /// The mean of `−log p(targets[b, t] | inputs[b, ..=t])`: the targets are shifted already, as windows of a corpus give them.
     /// Both are `[B, T]`; targets of −100 do not count.
     pub fn loss_on(&self, inputs: &Tensor, targets: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let logits = self.forward_mode(inputs, mode)?;
-        let (b, t, v) = logits.dims3()?;
-        ops::cross_entropy(&logits.reshape((b * t, v))?, targets)
+        on_a_worker(|| {
+            let logits = self.forward_mode(inputs, mode)?;
+            let (b, t, v) = logits.dims3()?;
+            ops::cross_entropy(&logits.reshape((b * t, v))?, targets)
+        })
     }
 
     /// Every parameter, from the embeddings to the head. A tied head is not listed a second time.

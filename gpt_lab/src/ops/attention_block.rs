@@ -11,7 +11,7 @@ use super::kernel::{Values, fast, values, vectorized};
 use super::layer_norm::LayerNorm;
 use super::mlp_block::{add_residual, dropped};
 use super::product::{Matrix, multiply};
-use super::spans::{Part, SPAN, part_rows};
+use super::spans::{Part, part_rows, span_of};
 use super::ties::Ties;
 use super::{Dropout, attention, dropout, layer_norm, linear};
 use crate::Result;
@@ -139,13 +139,14 @@ impl CustomOp2 for Fused {
         _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, t, c) = layout.shape().dims3()?;
+        let span = span_of(b * t);
         let x = values(x, layout)?;
         let held = self.ties.tensors.iter().map(Values::of).collect::<candle_core::Result<Vec<_>>>()?;
         let [ln_w, ln_b, proj_w, proj_b, qkv_w]: [&[f32]; 5] = std::array::from_fn(|at| &*held[at]);
         let qkv_b = held.get(QKV_BIAS).map(|bias| &**bias);
         let mut qkv = vec![0.0; 3 * x.len()];
-        qkv.par_chunks_mut(SPAN * 3 * c).zip(x.par_chunks(SPAN * c)).for_each_init(
-            || vec![0.0; SPAN * c],
+        qkv.par_chunks_mut(span * 3 * c).zip(x.par_chunks(span * c)).for_each_init(
+            || vec![0.0; span * c],
             |h, (qkv, x)| {
                 let h = &mut h[..x.len()];
                 self.ln.rows(x, ln_w, ln_b, h);
@@ -153,12 +154,13 @@ impl CustomOp2 for Fused {
                 qkv_b.into_iter().for_each(|bias| add_bias(qkv, bias));
             },
         );
-        let mixed = self.attention.forward(&qkv, b, t);
+        let mut mixed = vec![0.0; x.len()];
+        self.attention.forward(&qkv, 0, t, &mut mixed);
         let mut y = vec![0.0; x.len()];
-        let spans = y.par_chunks_mut(SPAN * c).zip(mixed.par_chunks(SPAN * c)).zip(x.par_chunks(SPAN * c));
+        let spans = y.par_chunks_mut(span * c).zip(mixed.par_chunks(span * c)).zip(x.par_chunks(span * c));
         spans.enumerate().for_each(|(i, ((y, mixed), x))| {
             multiply(Matrix::new(mixed, c), Matrix::new(proj_w, c), y);
-            add_residual(y, proj_b, self.mask, i * SPAN * c, x);
+            add_residual(y, proj_b, self.mask, i * span * c, x);
         });
         let _ = self.kept.set(Kept { qkv, mixed }); // the op is applied once, so the cell is empty
         Ok((CpuStorage::F32(y), layout.shape().clone()))
@@ -179,16 +181,16 @@ impl CustomOp2 for Fused {
         let [ln_w, ln_b, proj_w, _, qkv_w]: [&[f32]; 5] = std::array::from_fn(|at| &*held[at]);
         let Kept { qkv, mixed } = self.kept.get().expect("forward comes before backward");
         let mut dx = vec![0.0; xs.len()];
-        let rows = part_rows(&self.ties, b * t);
+        let (rows, span) = (part_rows(&self.ties, b * t), span_of(b * t));
         // ∂m, in the place of ∂x.
         let parts = dx.par_chunks_mut(rows * c).zip(mixed.par_chunks(rows * c)).zip(gs.par_chunks(rows * c));
         let parts = parts.enumerate().map_init(
-            || vec![0.0; SPAN * c],
+            || vec![0.0; span * c],
             |place, (i, ((dm, mixed), grad))| {
                 let mut part = Part::new(&self.ties);
-                let spans = dm.chunks_mut(SPAN * c).zip(mixed.chunks(SPAN * c)).zip(grad.chunks(SPAN * c));
+                let spans = dm.chunks_mut(span * c).zip(mixed.chunks(span * c)).zip(grad.chunks(span * c));
                 for (j, ((dm, mixed), grad)) in spans.enumerate() {
-                    let d = dropped(grad, self.mask, (i * rows + j * SPAN) * c, &mut place[..grad.len()]);
+                    let d = dropped(grad, self.mask, (i * rows + j * span) * c, &mut place[..grad.len()]);
                     multiply(Matrix::new(d, c), Matrix::new(proj_w, c).t(), dm);
                     part.weight(PROJ_WEIGHT, Matrix::new(mixed, c), Matrix::new(d, c));
                     part.bias(PROJ_BIAS, d);
@@ -197,13 +199,14 @@ impl CustomOp2 for Fused {
             },
         );
         let mut parts: Vec<_> = parts.collect();
-        let dqkv = self.attention.backward(qkv, &dx, b, t);
+        let mut dqkv = vec![0.0; 3 * xs.len()];
+        self.attention.backward(qkv, &dx, 0, t, &mut dqkv);
         let spans = dx.par_chunks_mut(rows * c).zip(xs.par_chunks(rows * c)).zip(gs.par_chunks(rows * c));
         spans.zip(dqkv.par_chunks(rows * 3 * c)).zip(&mut parts).for_each_init(
-            || vec![0.0; SPAN * c],
+            || vec![0.0; span * c],
             |h, ((((dx, x), grad), dqkv), part)| {
-                let spans = dx.chunks_mut(SPAN * c).zip(x.chunks(SPAN * c)).zip(grad.chunks(SPAN * c));
-                for (((dx, x), grad), dqkv) in spans.zip(dqkv.chunks(SPAN * 3 * c)) {
+                let spans = dx.chunks_mut(span * c).zip(x.chunks(span * c)).zip(grad.chunks(span * c));
+                for (((dx, x), grad), dqkv) in spans.zip(dqkv.chunks(span * 3 * c)) {
                     let h = &mut h[..x.len()];
                     self.ln.rows(x, ln_w, ln_b, h);
                     part.weight(QKV_WEIGHT, Matrix::new(h, c), Matrix::new(dqkv, 3 * c));

@@ -1,17 +1,23 @@
-//! The fast version of causal attention: one head at a time, from queries, keys and values to the weighted sum, in buffers
-//! that stay in the cache. The `[B, H, T, T]` weights are never written to memory; the backward pass computes them again.
+//! The fast version of causal attention: one head at a time, sixteen queries at a time, from queries, keys and values to the weighted
+//! sum, in buffers that stay in the cache. The `[B, H, T, T]` weights are never written to memory; the backward pass computes them again.
+//!
+//! Sixteen queries lie side by side in the lanes of a register. So the softmax of sixteen rows is maxima, exponentials and sums of whole
+//! registers, and scores and sums are products in which one number of a key or value meets sixteen queries.
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::Mask;
-use super::kernel::{Values, mul_add, sum2, values, vectorized};
-use super::softmax::softmax_row;
+use super::kernel::{Values, values};
+use super::lanes::{Lanes, Machine, Tile, Work, exp, with_lanes};
+use super::spans::SPAN;
 
-/// Rows of a result that are computed together; each number loaded from the right-hand side serves all of them.
-const ROWS: usize = 4;
-/// Positions are padded to a multiple of this, head sizes to a multiple of half of it (one vector).
-const COLUMNS: usize = 16;
+/// Queries handled together.
+const GROUP: usize = 16;
+/// Up to so many positions (of all sequences), one thread does all.
+const SMALL: usize = 2 * SPAN;
+/// From so many sequences on, a thread takes a whole sequence; with fewer, a head.
+const MANY: usize = 8;
 
 /// See [`causal_attention`](super::causal_attention).
 pub(super) struct CausalAttention {
@@ -22,31 +28,6 @@ pub(super) struct CausalAttention {
     pub(super) mask: Option<Mask>,
 }
 
-/// Buffers for one head, with sizes rounded up to whole tiles; what is beyond `T` and `D` is zero.
-struct Head {
-    t: usize,
-    d: usize,
-    /// `T` and `D`, rounded up.
-    t_pad: usize,
-    d_pad: usize,
-    /// `[T, D]`, row by row; the queries are multiplied by `scale`.
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    /// `[D, T]`, packed.
-    k_t: Vec<f32>,
-}
-
-/// The right-hand side of a product, read in tiles of [`COLUMNS`] columns.
-#[derive(Clone, Copy)]
-struct Tiles<'a> {
-    data: &'a [f32],
-    /// From the beginning of one tile to that of the next …
-    tile: usize,
-    /// … and from row to row in a tile.
-    row: usize,
-}
-
 impl CustomOp1 for CausalAttention {
     fn name(&self) -> &'static str {
         "causal_attention"
@@ -54,7 +35,8 @@ impl CustomOp1 for CausalAttention {
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, t, width) = layout.shape().dims3()?;
-        let y = self.forward(values(qkv, layout)?, b, t);
+        let mut y = vec![0.0; b * t * width / 3];
+        self.forward(values(qkv, layout)?, 0, t, &mut y);
         Ok((CpuStorage::F32(y), Shape::from((b, t, width / 3))))
     }
 
@@ -64,330 +46,369 @@ impl CustomOp1 for CausalAttention {
     fn bwd(&self, qkv: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let (b, t, width) = qkv.dims3()?;
         let grad = grad.contiguous()?;
-        let dx = self.backward(&Values::of(qkv)?, &Values::of(&grad)?, b, t);
-        Ok(Some(Tensor::from_vec(dx, (b, t, width), &Device::Cpu)?))
+        let mut dqkv = vec![0.0; b * t * width];
+        self.backward(&Values::of(qkv)?, &Values::of(&grad)?, 0, t, &mut dqkv);
+        Ok(Some(Tensor::from_vec(dqkv, (b, t, width), &Device::Cpu)?))
     }
 }
 
 impl CausalAttention {
-    /// From queries, keys and values `[B, T, 3C]` to the weighted sums `[B, T, C]`.
-    pub(super) fn forward(&self, qkv: &[f32], b: usize, t: usize) -> Vec<f32> {
-        let head = |at: usize| {
-            vectorized(
-                #[inline(always)]
-                |fma| self.head_forward(fma, &self.head(qkv, t, at), at),
-            )
-        };
-        let heads: Vec<Vec<f32>> = (0..b * self.n_head).into_par_iter().map(head).collect();
-        self.interleave(&heads, t, self.d * self.n_head)
-    }
-
-    /// The gradient of `qkv`, given that of the result.
-    pub(super) fn backward(&self, qkv: &[f32], grad: &[f32], b: usize, t: usize) -> Vec<f32> {
-        let head = |at: usize| {
-            vectorized(
-                #[inline(always)]
-                |fma| self.head_backward(fma, &self.head(qkv, t, at), grad, at),
-            )
-        };
-        let heads: Vec<Vec<f32>> = (0..b * self.n_head).into_par_iter().map(head).collect();
-        self.interleave(&heads, t, 3 * self.d * self.n_head)
-    }
-
-    /// Collects the queries, keys and values of head `at` (counted through batch and heads).
-    #[inline(always)]
-    fn head(&self, qkv: &[f32], t: usize, at: usize) -> Head {
-        let (d, c) = (self.d, self.d * self.n_head);
-        let (t_pad, d_pad) = (t.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS / 2));
-        let first = at / self.n_head * t * 3 * c + at % self.n_head * d;
-        let q = gather(&qkv[first..], t, d, 3 * c, self.scale);
-        let k = gather(&qkv[first + c..], t, d, 3 * c, 1.0);
-        let v = gather(&qkv[first + 2 * c..], t, d, 3 * c, 1.0);
-        let k_t = pack_transposed(&k, d_pad);
-        Head { t, d, t_pad, d_pad, q, k, v, k_t }
-    }
-
-    /// `[T, D]` of this head's result.
-    #[inline(always)]
-    fn head_forward(&self, fma: bool, head: &Head, at: usize) -> Vec<f32> {
-        let Head { t, d, t_pad, d_pad, .. } = *head;
-        let mut weights = vec![0.0; ROWS * t_pad];
-        let mut y = vec![0.0; t_pad * d_pad];
-        for first in (0..t).step_by(ROWS) {
-            head.weights(fma, first, &mut weights);
-            self.drop(&mut weights, at, first, head);
-            let seen = rows(&weights, t_pad).take(first + ROWS);
-            multiply(fma, seen, Tiles::rows(&head.v, d_pad), d_pad, &mut y[first * d_pad..], d_pad);
-        }
-        unpad(y, t, d, d_pad)
-    }
-
-    /// `[T, 3 D]`: the gradients of this head's queries, keys and values, side by side.
-    #[inline(always)]
-    fn head_backward(&self, fma: bool, head: &Head, grad: &[f32], at: usize) -> Vec<f32> {
-        let Head { t, d, t_pad, d_pad, .. } = *head;
-        let c = d * self.n_head;
-        let g = gather(&grad[at / self.n_head * t * c + at % self.n_head * d..], t, d, c, 1.0);
-        let (mut p, mut ds) = (vec![0.0; t_pad * t_pad], vec![0.0; t_pad * t_pad]);
-        self.score_gradients(fma, head, &g, at, &mut p, &mut ds);
-        let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![0.0; t_pad * d_pad]);
-        for first in (0..t).step_by(ROWS) {
-            let out = first * d_pad;
-            let ds_rows = rows(&ds[first * t_pad..], t_pad).take(first + ROWS);
-            multiply(fma, ds_rows, Tiles::rows(&head.k, d_pad), d_pad, &mut dq[out..], d_pad);
-            // A key is seen by the queries from its own position on.
-            let ds_columns = columns(&ds[first * t_pad..], t_pad, first).take(t - first);
-            multiply(fma, ds_columns, Tiles::rows(&head.q[out..], d_pad), d_pad, &mut dk[out..], d_pad);
-            let p_columns = columns(&p[first * t_pad..], t_pad, first).take(t - first);
-            multiply(fma, p_columns, Tiles::rows(&g[out..], d_pad), d_pad, &mut dv[out..], d_pad);
-        }
-        for dq in &mut dq {
-            *dq *= self.scale; // ∂K has it already: the queries were scaled
-        }
-        let mut rows = Vec::with_capacity(3 * t * d);
-        for i in 0..t {
-            [&dq, &dk, &dv].iter().for_each(|part| rows.extend_from_slice(&part[i * d_pad..][..d]));
-        }
-        rows
-    }
-
-    /// `P ∘ M` and `∂S`, both `[T, T]`.
-    #[inline(always)]
-    fn score_gradients(&self, fma: bool, head: &Head, g: &[f32], at: usize, p: &mut [f32], ds: &mut [f32]) {
-        let Head { t, t_pad, d_pad, .. } = *head;
-        let v_t = pack_transposed(&head.v, d_pad);
-        let block = ROWS * t_pad;
-        for (i, (p, ds)) in p.chunks_exact_mut(block).zip(ds.chunks_exact_mut(block)).enumerate().take(t.div_ceil(ROWS))
-        {
-            let first = i * ROWS;
-            let visible = head.visible(first);
-            head.weights(fma, first, p);
-            multiply(fma, rows(&g[first * d_pad..], d_pad), Tiles::packed(&v_t, d_pad), visible, ds, t_pad);
-            self.drop(ds, at, first, head);
-            for (p, ds) in p.chunks_exact(t_pad).zip(ds.chunks_exact_mut(t_pad)) {
-                let (p, ds) = (&p[..visible], &mut ds[..visible]);
-                let along = sum2(
-                    p,
-                    ds,
-                    #[inline(always)]
-                    |sum, p, dp| mul_add(fma, p, dp, sum),
-                );
-                for (ds, p) in ds.iter_mut().zip(p) {
-                    *ds = p * (*ds - along);
-                }
-            }
-            self.drop(p, at, first, head);
-        }
-    }
-
-    /// Multiplies four rows of weights, from row `first` on, by their dropout factors.
-    #[inline(always)]
-    fn drop(&self, rows: &mut [f32], at: usize, first: usize, head: &Head) {
-        let Some(mask) = self.mask else { return };
-        for (i, row) in (first..head.t).zip(rows.chunks_exact_mut(head.t_pad)) {
-            let start = (at * head.t + i) * head.t;
-            for (j, p) in row[..=i].iter_mut().enumerate() {
-                *p *= mask.factor(start + j);
-            }
-        }
-    }
-
-    /// From the heads' `[T, n · D]`, holding `n` parts each, to `[B, T, n · C]` with part after part, in each head after head.
-    fn interleave(&self, heads: &[Vec<f32>], t: usize, width: usize) -> Vec<f32> {
-        let (d, c) = (self.d, self.d * self.n_head);
-        let mut out = vec![0.0; heads.len() / self.n_head * t * width];
-        out.par_chunks_mut(t * width).zip(heads.par_chunks(self.n_head)).for_each(|(out, heads)| {
-            for (i, row) in out.chunks_exact_mut(width).enumerate() {
-                for (part, row) in row.chunks_exact_mut(c).enumerate() {
-                    for (piece, head) in row.chunks_exact_mut(d).zip(heads) {
-                        piece.copy_from_slice(&head[i * (width / c) * d + part * d..][..d]);
-                    }
-                }
-            }
+    /// From queries, keys and values of some sequences `[B, T, 3C]` to the weighted sums `[B, T, C]`. `first` is the number of the first
+    /// of these sequences in the whole batch.
+    pub(super) fn forward(&self, qkv: &[f32], first: usize, t: usize, y: &mut [f32]) {
+        let c = self.n_head * self.d;
+        self.for_heads(t, y, 1, |buffers, sequence, head, place| {
+            let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
+            with_lanes(Forward(
+                Head { attention: self, t, head, at: (first + sequence) * self.n_head + head, qkv, buffers },
+                place,
+            ));
         });
-        out
-    }
-}
-
-impl Head {
-    /// Rows `first ..` of `softmax(Q Kᵀ)`, into `[ROWS, T]`; what a position must not see is zero.
-    #[inline(always)]
-    fn weights(&self, fma: bool, first: usize, out: &mut [f32]) {
-        let visible = self.visible(first);
-        let q = rows(&self.q[first * self.d_pad..], self.d_pad);
-        multiply(fma, q, Tiles::packed(&self.k_t, self.d_pad), visible, out, self.t_pad);
-        for (i, row) in (first..first + ROWS).zip(out.chunks_exact_mut(self.t_pad)) {
-            // −∞ becomes 0; whole vectors are faster than stopping where the triangle ends.
-            row[(i + 1).min(self.t)..visible].fill(f32::NEG_INFINITY);
-            softmax_row(fma, &mut row[..visible]);
-            row[visible..].fill(0.0);
-        }
     }
 
-    /// How many columns hold something in the rows from `first` on, in whole tiles.
-    #[inline(always)]
-    fn visible(&self, first: usize) -> usize {
-        (first + ROWS).next_multiple_of(COLUMNS).min(self.t_pad)
-    }
-}
-
-impl<'a> Tiles<'a> {
-    /// Of a matrix with rows of this width.
-    #[inline(always)]
-    fn rows(data: &'a [f32], width: usize) -> Self {
-        Tiles { data, tile: COLUMNS, row: width }
+    /// The gradient of queries, keys and values `[B, T, 3C]`, given that of the result.
+    pub(super) fn backward(&self, qkv: &[f32], grad: &[f32], first: usize, t: usize, dqkv: &mut [f32]) {
+        let c = self.n_head * self.d;
+        self.for_heads(t, dqkv, 3, |buffers, sequence, head, place| {
+            let (qkv, grad) = (&qkv[sequence * t * 3 * c..][..t * 3 * c], &grad[sequence * t * c..][..t * c]);
+            let head = Head { attention: self, t, head, at: (first + sequence) * self.n_head + head, qkv, buffers };
+            with_lanes(Backward(head, grad, place));
+        });
     }
 
-    /// Of what [`pack_transposed`] made from rows of this width.
-    #[inline(always)]
-    fn packed(data: &'a [f32], width: usize) -> Self {
-        Tiles { data, tile: width * COLUMNS, row: COLUMNS }
-    }
-}
-
-/// Column after column of four rows of this width.
-#[inline(always)]
-fn rows(a: &[f32], width: usize) -> impl Iterator<Item = [f32; ROWS]> + Clone {
-    let row = |r: usize| a[r * width..(r + 1) * width].iter();
-    row(0).zip(row(1)).zip(row(2)).zip(row(3)).map(
-        #[inline(always)]
-        |(((a, b), c), d)| [*a, *b, *c, *d],
-    )
-}
-
-/// Row after row of four columns, from column `first` on, of rows of this width.
-#[inline(always)]
-fn columns(a: &[f32], width: usize, first: usize) -> impl Iterator<Item = [f32; ROWS]> + Clone {
-    a.chunks_exact(width).map(
-        #[inline(always)]
-        move |row| [row[first], row[first + 1], row[first + 2], row[first + 3]],
-    )
-}
-
-/// `out[r, ..columns] = Σ_k a[r, k] · b[k, ..columns]` for four rows `r`; `a` gives them column by column, and `k` goes as far as
-/// `a` does. Rows of `out` are `width` long, `columns` is a multiple of eight.
-#[inline(always)]
-fn multiply(
-    fma: bool,
-    a: impl Iterator<Item = [f32; ROWS]> + Clone,
-    b: Tiles,
-    columns: usize,
-    out: &mut [f32],
-    width: usize,
-) {
-    for column in (0..columns).step_by(COLUMNS) {
-        let pairs = a.clone().zip(b.data[column / COLUMNS * b.tile..].chunks(b.row));
-        if column + COLUMNS <= columns {
-            tile::<COLUMNS>(fma, pairs, &mut out[column..], width);
+    /// Has `body` write what comes of every sequence and head: `parts` times `[T, D]`, to the places in `out` `[B, T, parts · C]` that it is
+    /// told. Which thread does what depends on shapes only, and no sum depends on it.
+    fn for_heads(
+        &self,
+        t: usize,
+        out: &mut [f32],
+        parts: usize,
+        body: impl Fn(&mut Buffers, usize, usize, Place) + Sync,
+    ) {
+        let (d, h) = (self.d, self.n_head);
+        let width = parts * h * d;
+        let new = || Buffers::new(t, d, parts > 1, self.mask.is_some());
+        let in_place = |buffers: &mut Buffers, (sequence, out): (usize, &mut [f32])| {
+            for head in 0..h {
+                body(buffers, sequence, head, Place { out: &mut *out, width, column: head * d, next: h * d });
+            }
+        };
+        let sequences = out.len() / (t * width);
+        if sequences * t <= SMALL {
+            let mut buffers = new();
+            out.chunks_exact_mut(t * width).enumerate().for_each(|item| in_place(&mut buffers, item));
+        } else if sequences >= MANY {
+            out.par_chunks_exact_mut(t * width).enumerate().for_each_init(new, in_place);
         } else {
-            tile::<{ COLUMNS / 2 }>(fma, pairs, &mut out[column..], width);
+            let apart = |buffers: &mut Buffers, at: usize| {
+                let mut out = vec![0.0; t * parts * d];
+                body(buffers, at / h, at % h, Place { out: &mut out, width: parts * d, column: 0, next: d });
+                out
+            };
+            let heads: Vec<_> = (0..sequences * h).into_par_iter().map_init(new, apart).collect();
+            interleave(&heads, h, d, parts, out);
         }
     }
 }
 
-/// One tile of a product: `N` columns of four rows, their sums in registers from the first pair to the last.
-#[inline(always)]
-fn tile<'b, const N: usize>(
-    fma: bool,
-    pairs: impl Iterator<Item = ([f32; ROWS], &'b [f32])>,
-    out: &mut [f32],
+/// From the heads' `[T, parts · D]` to `[B, T, parts · C]` with part after part, in each head after head.
+fn interleave(heads: &[Vec<f32>], n_head: usize, d: usize, parts: usize, out: &mut [f32]) {
+    let (c, width) = (n_head * d, parts * n_head * d);
+    let t = heads[0].len() / (parts * d);
+    out.par_chunks_exact_mut(width).enumerate().for_each(|(i, row)| {
+        let heads = &heads[i / t * n_head..];
+        for (part, row) in row.chunks_exact_mut(c).enumerate() {
+            for (piece, head) in row.chunks_exact_mut(d).zip(heads) {
+                piece.copy_from_slice(&head[(i % t * parts + part) * d..][..d]);
+            }
+        }
+    });
+}
+
+/// Where a head's results go: row `i` of part `p` to `out[i · width + column + p · next ..]`.
+struct Place<'a> {
+    out: &'a mut [f32],
     width: usize,
-) {
-    #[cfg(target_arch = "x86_64")]
-    if fma {
-        // SAFETY: `fma` says that the machine has both.
-        return unsafe { tile_avx2::<N>(pairs, out, width) };
-    }
-    let mut sums = [[0f32; N]; ROWS];
-    for (a, b) in pairs {
-        for r in 0..ROWS {
-            for n in 0..N {
-                sums[r][n] = mul_add(fma, a[r], b[n], sums[r][n]);
-            }
+    column: usize,
+    next: usize,
+}
+
+/// Buffers for one head after another. `T` is rounded up to whole groups, `D` to whole registers of eight; what is beyond is zero.
+struct Buffers {
+    /// `[T, D]`: queries times scale, keys, values, and the result's gradient.
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    g: Vec<f32>,
+    /// A group's queries and gradients turned, and what comes of them, `[D, GROUP]`.
+    q_t: Vec<f32>,
+    g_t: Vec<f32>,
+    y_t: Vec<f32>,
+    /// A group's weights and their gradients, and the dropout's factors, `[T, GROUP]`: a row for a key.
+    p: Vec<f32>,
+    ds: Vec<f32>,
+    factors: Vec<f32>,
+    /// `[T, D]`.
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+}
+
+impl Buffers {
+    fn new(t: usize, d: usize, backward: bool, dropout: bool) -> Self {
+        let (t, d) = (t.next_multiple_of(GROUP), d.next_multiple_of(8));
+        let zeros = |size: usize, used: bool| vec![0.0; if used { size } else { 0 }];
+        Buffers {
+            q: zeros(t * d, true),
+            k: zeros(t * d, true),
+            v: zeros(t * d, true),
+            g: zeros(t * d, backward),
+            q_t: zeros(d * GROUP, true),
+            g_t: zeros(d * GROUP, backward),
+            y_t: zeros(d * GROUP, true),
+            p: zeros(t * GROUP, true),
+            ds: zeros(t * GROUP, backward),
+            factors: zeros(t * GROUP, dropout),
+            dk: zeros(t * d, backward),
+            dv: zeros(t * d, backward),
         }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        out[r * width..][..N].copy_from_slice(sums);
     }
 }
 
-/// The same in so many words: left to itself, the compiler keeps these sums in memory.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-fn tile_avx2<'b, const N: usize>(pairs: impl Iterator<Item = ([f32; ROWS], &'b [f32])>, out: &mut [f32], width: usize) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    for (a, b) in pairs {
-        for v in 0..N / 8 {
-            // SAFETY: the slice has eight numbers.
-            let b = unsafe { _mm256_loadu_ps(b[8 * v..8 * v + 8].as_ptr()) };
-            for r in 0..ROWS {
-                sums[r][v] = _mm256_fmadd_ps(_mm256_set1_ps(a[r]), b, sums[r][v]);
-            }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        for (v, sum) in sums.iter().enumerate().take(N / 8) {
-            // SAFETY: as above.
-            unsafe { _mm256_storeu_ps(out[r * width + 8 * v..][..8].as_mut_ptr(), *sum) };
+/// One head of one sequence.
+struct Head<'a> {
+    attention: &'a CausalAttention,
+    t: usize,
+    /// Its number in the sequence …
+    head: usize,
+    /// … and in the whole batch, from which the dropout is drawn.
+    at: usize,
+    /// The sequence's `[T, 3C]`.
+    qkv: &'a [f32],
+    buffers: &'a mut Buffers,
+}
+
+struct Forward<'a>(Head<'a>, Place<'a>);
+
+impl Work for Forward<'_> {
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        let Forward(mut head, mut place) = self;
+        head.gather::<M>();
+        let (d_pad, d) = (head.d_pad(), head.attention.d);
+        for first in (0..head.t).step_by(GROUP) {
+            let seen = first + GROUP;
+            let sums = head.weights::<M>(first);
+            head.drop::<M>(first);
+            let Buffers { v, p, y_t, .. } = &mut *head.buffers;
+            let product = Tile { a: v, a_strides: [1, d_pad], b: p, b_row: GROUP, inner: seen };
+            product.rows::<M::Sixteen, false>(d_pad, y_t, GROUP);
+            let scale = M::Sixteen::splat(1.0).div(sums);
+            place.turn_back::<M>(y_t, d, first, head.t, scale);
         }
     }
 }
 
-/// `scale ·` a `[T, D]` part of rows that are `stride` long, padded with zeros.
+struct Backward<'a>(Head<'a>, &'a [f32], Place<'a>);
+
+impl Work for Backward<'_> {
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        let Backward(mut head, grad, mut place) = self;
+        let (d, d_pad, t) = (head.attention.d, head.d_pad(), head.t);
+        head.gather::<M>();
+        let c = d * head.attention.n_head;
+        gather::<M>(grad, c, head.head * d, d, 1.0, &mut head.buffers.g);
+        head.buffers.dk.fill(0.0);
+        head.buffers.dv.fill(0.0);
+        for first in (0..t).step_by(GROUP) {
+            let seen = first + GROUP;
+            head.score_gradients::<M>(first);
+            let Buffers { q, k, g, y_t, p, ds, dk, dv, .. } = &mut *head.buffers;
+            let dq = Tile { a: k, a_strides: [1, d_pad], b: ds, b_row: GROUP, inner: seen };
+            dq.rows::<M::Sixteen, false>(d_pad, y_t, GROUP);
+            place.turn_back::<M>(y_t, d, first, t, M::Sixteen::splat(head.attention.scale));
+            // ∂K has the scale already: the queries were scaled.
+            add_product::<M>(ds, &q[first * d_pad..], d_pad, seen, dk);
+            add_product::<M>(p, &g[first * d_pad..], d_pad, seen, dv);
+        }
+        place.copy::<M>(1, &head.buffers.dk, d, t);
+        place.copy::<M>(2, &head.buffers.dv, d, t);
+    }
+}
+
+/// `out ← out + a b`: `a` is `[seen, GROUP]`, `b` is `[GROUP, D]`.
 #[inline(always)]
-fn gather(part: &[f32], t: usize, d: usize, stride: usize, scale: f32) -> Vec<f32> {
-    let d_pad = d.next_multiple_of(COLUMNS / 2);
-    let mut out = vec![0.0; t.next_multiple_of(COLUMNS) * d_pad];
-    for (out, row) in out.chunks_exact_mut(d_pad).zip(part.chunks(stride)).take(t) {
-        for (out, x) in out.iter_mut().zip(&row[..d]) {
+fn add_product<M: Machine>(a: &[f32], b: &[f32], d_pad: usize, seen: usize, out: &mut [f32]) {
+    for column in (0..d_pad).step_by(16) {
+        let tile = Tile { a, a_strides: [GROUP, 1], b: &b[column..], b_row: d_pad, inner: GROUP };
+        let out = &mut out[column..];
+        match column + 16 <= d_pad {
+            true => tile.rows::<M::Sixteen, true>(seen, out, d_pad),
+            false => tile.rows::<M::Eight, true>(seen, out, d_pad),
+        }
+    }
+}
+
+impl Head<'_> {
+    fn d_pad(&self) -> usize {
+        self.attention.d.next_multiple_of(8)
+    }
+
+    /// Collects the head's queries, keys and values.
+    #[inline(always)]
+    fn gather<M: Machine>(&mut self) {
+        let CausalAttention { d, n_head, scale, .. } = *self.attention;
+        let (c, column) = (n_head * d, self.head * d);
+        let Buffers { q, k, v, .. } = &mut *self.buffers;
+        gather::<M>(self.qkv, 3 * c, column, d, scale, q);
+        gather::<M>(self.qkv, 3 * c, c + column, d, 1.0, k);
+        gather::<M>(self.qkv, 3 * c, 2 * c + column, d, 1.0, v);
+    }
+
+    /// `exp(S − max S)` of the queries from `first` on, a row for each key that one of them sees; returned are the sums over the keys.
+    #[inline(always)]
+    fn weights<M: Machine>(&mut self, first: usize) -> M::Sixteen {
+        let (d, d_pad, seen) = (self.attention.d, self.d_pad(), first + GROUP);
+        let Buffers { q, k, q_t, p, .. } = &mut *self.buffers;
+        turn(&q[first * d_pad..][..GROUP * d_pad], d_pad, q_t);
+        Tile { a: k, a_strides: [d_pad, 1], b: q_t, b_row: GROUP, inner: d }.rows::<M::Sixteen, false>(seen, p, GROUP);
+        for (hidden, row) in UNSEEN.iter().zip(p[first * GROUP..].chunks_exact_mut(GROUP)) {
+            M::Sixteen::load(row).add(M::Sixteen::load(hidden)).store(row);
+        }
+        let p = &mut p[..seen * GROUP];
+        let mut top = M::Sixteen::splat(f32::NEG_INFINITY);
+        for row in p.chunks_exact(GROUP) {
+            top = M::Sixteen::load(row).max(top);
+        }
+        let mut sum = M::Sixteen::splat(0.0);
+        for row in p.chunks_exact_mut(GROUP) {
+            let x = exp(M::Sixteen::load(row).sub(top));
+            sum = sum.add(x);
+            x.store(row);
+        }
+        sum
+    }
+
+    /// `P ∘ M` and `∂S` of the queries from `first` on.
+    #[inline(always)]
+    fn score_gradients<M: Machine>(&mut self, first: usize) {
+        let (d, d_pad, seen) = (self.attention.d, self.d_pad(), first + GROUP);
+        let scale = M::Sixteen::splat(1.0).div(self.weights::<M>(first));
+        self.draw_factors(first);
+        let dropout = self.attention.mask.is_some();
+        let Buffers { v, g, g_t, p, ds, factors, .. } = &mut *self.buffers;
+        turn(&g[first * d_pad..][..GROUP * d_pad], d_pad, g_t);
+        Tile { a: v, a_strides: [d_pad, 1], b: g_t, b_row: GROUP, inner: d }.rows::<M::Sixteen, false>(seen, ds, GROUP);
+        let (p, ds) = (&mut p[..seen * GROUP], &mut ds[..seen * GROUP]);
+        let mut along = M::Sixteen::splat(0.0);
+        for (at, (p, ds)) in p.chunks_exact_mut(GROUP).zip(ds.chunks_exact_mut(GROUP)).enumerate() {
+            let weight = M::Sixteen::load(p).mul(scale);
+            let mut dp = M::Sixteen::load(ds);
+            if dropout {
+                dp = dp.mul(M::Sixteen::load(&factors[at * GROUP..]));
+                dp.store(ds);
+            }
+            along = weight.mul_add(dp, along);
+            weight.store(p);
+        }
+        for (at, (p, ds)) in p.chunks_exact_mut(GROUP).zip(ds.chunks_exact_mut(GROUP)).enumerate() {
+            let weight = M::Sixteen::load(p);
+            weight.mul(M::Sixteen::load(ds).sub(along)).store(ds);
+            if dropout {
+                weight.mul(M::Sixteen::load(&factors[at * GROUP..])).store(p);
+            }
+        }
+    }
+
+    /// Multiplies the weights of the queries from `first` on by their dropout factors.
+    #[inline(always)]
+    fn drop<M: Machine>(&mut self, first: usize) {
+        if self.attention.mask.is_none() {
+            return;
+        }
+        self.draw_factors(first);
+        let Buffers { p, factors, .. } = &mut *self.buffers;
+        for (p, factor) in p.chunks_exact_mut(GROUP).zip(factors.chunks_exact(GROUP)).take(first + GROUP) {
+            M::Sixteen::load(p).mul(M::Sixteen::load(factor)).store(p);
+        }
+    }
+
+    /// The dropout's factors for the queries from `first` on: those of the elements of `[B, H, T, T]`.
+    #[inline(always)]
+    fn draw_factors(&mut self, first: usize) {
+        let Some(mask) = self.attention.mask else { return };
+        for (key, row) in self.buffers.factors.chunks_exact_mut(GROUP).enumerate().take(first + GROUP) {
+            for (lane, factor) in row.iter_mut().enumerate() {
+                *factor = mask.factor((self.at * self.t + first + lane) * self.t + key);
+            }
+        }
+    }
+}
+
+/// What is added to scores: row `j` is for the key `j` places behind a group's first query, which sees it only if `j` is 0.
+static UNSEEN: [[f32; GROUP]; GROUP] = {
+    let mut rows = [[0.0; GROUP]; GROUP];
+    let mut key = 0;
+    while key < GROUP {
+        let mut query = 0;
+        while query < key {
+            rows[key][query] = f32::NEG_INFINITY;
+            query += 1;
+        }
+        key += 1;
+    }
+    rows
+};
+
+/// `scale ·` the `[T, D]` that begins at `column` of rows of this width, into rows that are padded to whole registers.
+#[inline(always)]
+fn gather<M: Machine>(rows: &[f32], width: usize, column: usize, d: usize, scale: f32, out: &mut [f32]) {
+    let whole = d / 8 * 8;
+    for (out, row) in out.chunks_exact_mut(d.next_multiple_of(8)).zip(rows.chunks_exact(width)) {
+        let row = &row[column..column + d];
+        for at in (0..whole).step_by(8) {
+            M::Eight::load(&row[at..]).mul(M::Eight::splat(scale)).store(&mut out[at..]);
+        }
+        for (out, x) in out[whole..].iter_mut().zip(&row[whole..]) {
             *out = x * scale;
         }
     }
-    out
 }
 
-/// The transpose of rows of this width, tile after tile of [`COLUMNS`] columns, so that a tile lies in one piece.
+/// `[GROUP, D]` to `[D, GROUP]`.
 #[inline(always)]
-fn pack_transposed(a: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; a.len()];
-    for (out, rows) in out.chunks_exact_mut(width * COLUMNS).zip(a.chunks_exact(width * COLUMNS)) {
-        for (r, row) in rows.chunks_exact(width).enumerate() {
-            for (c, x) in row.iter().enumerate() {
-                out[c * COLUMNS + r] = *x;
+fn turn(rows: &[f32], d_pad: usize, out: &mut [f32]) {
+    for (lane, row) in rows.chunks_exact(d_pad).enumerate().take(GROUP) {
+        for (out, x) in out.chunks_exact_mut(GROUP).zip(row) {
+            out[lane] = *x;
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Writes `scale ·` a group's `[D, GROUP]` as rows of the first part, from row `first` on up to `t`.
+    #[inline(always)]
+    fn turn_back<M: Machine>(&mut self, turned: &mut [f32], d: usize, first: usize, t: usize, scale: M::Sixteen) {
+        for row in turned.chunks_exact_mut(GROUP) {
+            M::Sixteen::load(row).mul(scale).store(row);
+        }
+        for (lane, row) in self.out.chunks_exact_mut(self.width).skip(first).enumerate().take(GROUP.min(t - first)) {
+            for (out, column) in row[self.column..self.column + d].iter_mut().zip(turned.chunks_exact(GROUP)) {
+                *out = column[lane];
             }
         }
     }
-    out
-}
 
-/// `[T, D]` without the padding.
-#[inline(always)]
-fn unpad(y: Vec<f32>, t: usize, d: usize, d_pad: usize) -> Vec<f32> {
-    match d == d_pad {
-        true => y,
-        false => y.chunks_exact(d_pad).take(t).flat_map(|row| &row[..d]).copied().collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tile_is_the_same_without_wide_vectors() {
-        let (inner, width) = (5, 24);
-        let a: Vec<f32> = (0..ROWS * inner).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
-        let b: Vec<f32> = (0..inner * width).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
-        let product = |r: usize, c: usize| (0..inner).map(|k| a[r * inner + k] * b[k * width + c]).sum::<f32>();
-        let expected: Vec<f32> = (0..ROWS * width).map(|at| product(at / width, at % width)).collect();
-        let plain = |fma| {
-            let mut out = vec![0.0; ROWS * width];
-            multiply(fma, rows(&a, inner), Tiles::rows(&b, width), width, &mut out, width);
-            out
-        };
-        assert_eq!(plain(false), expected); // small integers: no rounding
-        assert_eq!(vectorized(plain), expected);
+    /// Writes `[T, D]`, padded, as a part.
+    #[inline(always)]
+    fn copy<M: Machine>(&mut self, part: usize, rows: &[f32], d: usize, t: usize) {
+        let (whole, column) = (d / 8 * 8, self.column + part * self.next);
+        for (out, row) in self.out.chunks_exact_mut(self.width).zip(rows.chunks_exact(d.next_multiple_of(8))).take(t) {
+            let out = &mut out[column..column + d];
+            for at in (0..whole).step_by(8) {
+                M::Eight::load(&row[at..]).store(&mut out[at..]);
+            }
+            out[whole..].copy_from_slice(&row[whole..d]);
+        }
     }
 }

@@ -45,21 +45,23 @@ pub(super) fn mul_add(fma: bool, a: f32, b: f32, c: f32) -> f32 {
     if fma { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// 1.5 · 2²³: adding it rounds to an integer and leaves that in the low bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
+/// ln 2 in two parts, so that `x − n ln 2` is exact enough.
+pub(super) const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+/// Of `exp` near zero, highest power first.
+pub(super) const EXP_SERIES: [f32; 8] =
+    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5, 1.0, 1.0];
+
 /// `exp(x)` to 1 ulp; 0 below −87.3 (no denormal numbers), ∞ above 88.37, NaN for NaN.
 ///
 /// `exp(x) = 2ⁿ exp(r)` with `n = round(x / ln 2)` and `|r| ≤ ½ ln 2`, where a polynomial does (coefficients: S. Moshier's Cephes).
 #[inline(always)]
 pub(super) fn exp(fma: bool, x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it rounds to an integer and leaves that in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    /// ln 2 in two parts, so that `x − n ln 2` is exact enough.
-    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    const SERIES: [f32; 8] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5, 1.0, 1.0];
     let rounded = mul_add(fma, x, std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
     let r = mul_add(fma, n, -LN_2[1], mul_add(fma, n, -LN_2[0], x));
-    let y = polynomial(fma, r, SERIES);
+    let y = polynomial(fma, r, EXP_SERIES);
     let two_to_n = f32::from_bits((rounded.to_bits() << 23).wrapping_add(1f32.to_bits()));
     let y = y * two_to_n;
     let y = if x < -87.336_54 { 0.0 } else { y };

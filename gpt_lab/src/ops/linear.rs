@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::few_rows::{FEW, multiply, multiply_transposed};
 use super::kernel::{Values, fast, for_rows, sum_rows, values, vectorized};
 use super::product::{self, Matrix};
-use super::spans::SPAN;
+use super::spans::span_of;
 use crate::Result;
 
 /// `y = x W + b` with the weight as GPT-2 stores it (`Conv1D`), input first.
@@ -141,8 +141,9 @@ impl Linear {
             true => Matrix::new(weight, n_in).t(),
             false => Matrix::new(weight, n_out),
         };
-        let mut y = vec![0.0; x.len() / n_in * n_out];
-        let spans = y.par_chunks_mut(SPAN * n_out).zip(x.par_chunks(SPAN * n_in));
+        let rows = x.len() / n_in;
+        let (span, mut y) = (span_of(rows), vec![0.0; rows * n_out]);
+        let spans = y.par_chunks_mut(span * n_out).zip(x.par_chunks(span * n_in));
         spans.for_each(|(y, x)| product::multiply(Matrix::new(x, n_in), weight, y));
         y
     }

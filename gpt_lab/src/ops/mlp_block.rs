@@ -10,7 +10,7 @@ use super::gelu::{gelu_and_slope, gelu_value};
 use super::kernel::{Values, fast, values, vectorized};
 use super::layer_norm::LayerNorm;
 use super::product::{Matrix, multiply};
-use super::spans::{Part, SPAN, part_rows};
+use super::spans::{Part, part_rows, span_of};
 use super::ties::Ties;
 use super::{Dropout, dropout, gelu, layer_norm, linear};
 use crate::Result;
@@ -109,18 +109,19 @@ impl CustomOp2 for Fused {
         let held = self.ties.tensors.iter().map(Values::of).collect::<candle_core::Result<Vec<_>>>()?;
         let [ln_w, ln_b, fc_w, fc_b, proj_w, proj_b]: [&[f32]; 6] = std::array::from_fn(|at| &*held[at]);
         let (c, m) = (ln_w.len(), fc_b.len());
+        let span = span_of(x.len() / c);
         let mut f = vec![0.0; x.len() / c * m];
         let mut y = vec![0.0; x.len()];
-        let spans = f.par_chunks_mut(SPAN * m).zip(y.par_chunks_mut(SPAN * c)).zip(x.par_chunks(SPAN * c));
+        let spans = f.par_chunks_mut(span * m).zip(y.par_chunks_mut(span * c)).zip(x.par_chunks(span * c));
         spans.enumerate().for_each_init(
-            || (vec![0.0; SPAN * c], vec![0.0; SPAN * m]),
+            || (vec![0.0; span * c], vec![0.0; span * m]),
             |(h, g), (i, ((f, y), x))| {
                 let (h, g) = (&mut h[..x.len()], &mut g[..f.len()]);
                 self.ln.rows(x, ln_w, ln_b, h);
                 multiply(Matrix::new(h, c), Matrix::new(fc_w, m), f);
                 add_bias_and_bend(f, fc_b, g);
                 multiply(Matrix::new(g, m), Matrix::new(proj_w, c), y);
-                add_residual(y, proj_b, self.mask, i * SPAN * c, x);
+                add_residual(y, proj_b, self.mask, i * span * c, x);
             },
         );
         let _ = self.before_gelu.set(f); // the op is applied once, so the cell is empty
@@ -143,16 +144,16 @@ impl CustomOp2 for Fused {
         let (c, m) = (ln_w.len(), fc_b.len());
         let f = self.before_gelu.get().expect("forward comes before backward");
         let mut dx = vec![0.0; xs.len()];
-        let rows = part_rows(&self.ties, xs.len() / c);
+        let (rows, span) = (part_rows(&self.ties, xs.len() / c), span_of(xs.len() / c));
         let parts = dx.par_chunks_mut(rows * c).zip(xs.par_chunks(rows * c)).zip(gs.par_chunks(rows * c));
         let parts = parts.zip(f.par_chunks(rows * m)).enumerate().map_init(
-            || (vec![0.0; SPAN * c], vec![0.0; SPAN * m], vec![0.0; SPAN * m]),
+            || (vec![0.0; span * c], vec![0.0; span * m], vec![0.0; span * m]),
             |(h, g, df), (i, (((dx, x), grad), f))| {
                 let mut part = Part::new(&self.ties);
-                let spans = dx.chunks_mut(SPAN * c).zip(x.chunks(SPAN * c)).zip(grad.chunks(SPAN * c));
-                for (j, (((dx, x), grad), f)) in spans.zip(f.chunks(SPAN * m)).enumerate() {
+                let spans = dx.chunks_mut(span * c).zip(x.chunks(span * c)).zip(grad.chunks(span * c));
+                for (j, (((dx, x), grad), f)) in spans.zip(f.chunks(span * m)).enumerate() {
                     let (h, g, df) = (&mut h[..x.len()], &mut g[..f.len()], &mut df[..f.len()]);
-                    let d = dropped(grad, self.mask, (i * rows + j * SPAN) * c, h);
+                    let d = dropped(grad, self.mask, (i * rows + j * span) * c, h);
                     multiply(Matrix::new(d, c), Matrix::new(proj_w, c).t(), df);
                     bend_back(f, g, df);
                     part.weight(PROJ_WEIGHT, Matrix::new(g, m), Matrix::new(d, c));

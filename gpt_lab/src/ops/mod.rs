@@ -21,6 +21,7 @@ mod few_rows;
 pub mod gelu;
 mod int8;
 mod kernel;
+mod lanes;
 pub mod layer_norm;
 pub mod linear;
 pub mod log_probs;

@@ -11,9 +11,15 @@ use super::ties::Ties;
 /// Rows in a span: enough for a matrix product at full speed, few enough for what lies between two of them to stay in the cache.
 pub(super) const SPAN: usize = 128;
 
+/// Rows in a span of so many: twice [`SPAN`] where there are many, since each span's products put the weights into an order of their own
+/// first.
+pub(super) fn span_of(rows: usize) -> usize {
+    if rows >= 16 * SPAN { 2 * SPAN } else { SPAN }
+}
+
 /// Numbers that the sums of all parts may hold together (128 MiB), as long as there are enough parts for some threads.
 const BUDGET: usize = 1 << 25;
-const PARTS: std::ops::RangeInclusive<usize> = 8..=64;
+const PARTS: std::ops::RangeInclusive<usize> = 8..=16;
 
 /// One part's sums: the gradient of each parameter that wants one, empty until something is added to it.
 pub(super) struct Part<'a> {
@@ -26,7 +32,7 @@ pub(super) fn part_rows(ties: &Ties, rows: usize) -> usize {
     let wanted = (0..ties.tensors.len()).filter(|at| ties.wants(*at));
     let size: usize = wanted.map(|at| ties.tensors[at].elem_count()).sum();
     let most = (BUDGET / size.max(1)).clamp(*PARTS.start(), *PARTS.end());
-    rows.div_ceil(most).next_multiple_of(SPAN)
+    rows.div_ceil(most).next_multiple_of(span_of(rows))
 }
 
 impl<'a> Part<'a> {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Gradients;
 use super::gradients::with_values;
 use crate::ops::vectorized;
+use crate::pool::on_a_worker;
 use crate::{Error, Param, Result};
 
 /// Numbers updated by one thread at a time.
@@ -107,6 +108,10 @@ impl AdamW {
     /// One step with these gradients, each multiplied by `scale` first (see [`clip_factor`](super::clip_factor)).
     /// Parameters without a gradient are left alone, as in PyTorch.
     pub fn step(&mut self, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
+        on_a_worker(|| self.step_here(gradients, lr, scale))
+    }
+
+    fn step_here(&mut self, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
         self.step += 1;
         let (b1, b2) = self.options.betas;
         for (i, (param, moments)) in self.params.iter().zip(&mut self.moments).enumerate() {

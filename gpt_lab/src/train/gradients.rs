@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
 
+use crate::pool::on_a_worker;
 use crate::{Error, Param, Result, ops};
 
 /// Numbers summed by one thread at a time; fixed, so that sums do not depend on the number of threads.
@@ -17,7 +18,7 @@ pub struct Gradients {
 impl Gradients {
     /// Runs the backward pass from a scalar loss.
     pub fn of(loss: &Tensor, params: &[Param]) -> Result<Self> {
-        let (store, mut direct) = ops::collecting(|| loss.backward());
+        let (store, mut direct) = on_a_worker(|| ops::collecting(|| loss.backward()));
         let mut store = store?;
         let take = |param: &Param| -> Result<Option<Tensor>> {
             if !param.trainable() {
@@ -49,17 +50,20 @@ impl Gradients {
 
     /// The length of all gradients taken as one long vector: `√Σ g²`.
     pub fn norm(&self) -> Result<f64> {
-        let mut sum = 0.0;
-        for tensor in self.tensors.iter().flatten() {
-            sum += with_values(tensor, |values| {
-                if values.len() <= CHUNK {
-                    return sum_of_squares(values); // not worth waking another thread
-                }
-                let chunks: Vec<f64> = values.par_chunks(CHUNK).map(sum_of_squares).collect();
-                chunks.iter().sum::<f64>()
-            })?;
-        }
-        Ok(sum.sqrt())
+        let squares = |values: &[f32]| {
+            if values.len() <= CHUNK {
+                return sum_of_squares(values); // not worth waking another thread
+            }
+            let chunks: Vec<f64> = values.par_chunks(CHUNK).map(sum_of_squares).collect();
+            chunks.iter().sum()
+        };
+        on_a_worker(|| {
+            let mut sum = 0.0;
+            for tensor in self.tensors.iter().flatten() {
+                sum += with_values(tensor, squares)?;
+            }
+            Ok(sum.sqrt())
+        })
     }
 
     /// Fails if a parameter that should train gets no gradient: the forward pass does not use it, or cuts the chain.

@@ -51,14 +51,8 @@ impl From<gpt_lab::Error> for Failure {
     }
 }
 
-/// Candle's own threads wait for work by asking again and again; as many of ours have work to do, so these shall go to sleep soon.
-const SPIN_LIMIT: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
-
 fn main() -> ExitCode {
-    if std::env::var_os(SPIN_LIMIT).is_none() {
-        // SAFETY: no other thread is running yet.
-        unsafe { std::env::set_var(SPIN_LIMIT, "100") };
-    }
+    gpt_lab::process::tune();
     match run() {
         Ok(code) => code,
         Err(Failure::Usage(message)) => {

@@ -1,0 +1,55 @@
+//! The threads that compute.
+
+use std::sync::{LazyLock, Mutex};
+
+use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
+
+/// The backward pass walks a model's graph recursively, so its depth is the depth of the graph; this is as much as a main thread has.
+/// (Memory that is not used costs nothing.)
+const STACK: usize = 64 << 20;
+
+/// Threads of our own, as many as the cores or as `RAYON_NUM_THREADS` says; none where the system refuses them.
+static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let name = |i| format!("gpt_lab-{i}");
+    ThreadPoolBuilder::new().thread_name(name).stack_size(STACK).build().ok()
+});
+
+/// Runs `work` on the first of the threads that compute, and waits for it.
+///
+/// A step of training hands out work to several threads hundreds of times. A thread outside goes to sleep each time and is woken again;
+/// one of the pool takes a share of the work itself. For small batches that is a tenth of the step. Always the same one, since the system's
+/// allocator keeps memory for each thread: what one has freed, another does not get.
+pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let Some(pool) = POOL.as_ref().filter(|pool| pool.current_thread_index().is_none()) else { return work() };
+    let work = Mutex::new(Some(work));
+    let first = |thread: BroadcastContext| {
+        let work = (thread.index() == 0).then(|| work.lock().ok()?.take()).flatten()?;
+        Some(work())
+    };
+    pool.broadcast(first).into_iter().flatten().next().expect("the first thread did the work")
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn deep_graphs_have_a_backward_pass() {
+        let x = Var::new(1f32, &Device::Cpu).unwrap();
+        let mut y = x.as_tensor().clone();
+        for _ in 0..20_000 {
+            y = (y + 0.5).unwrap();
+        }
+        let gradients = on_a_worker(|| y.backward()).unwrap();
+        assert_eq!(gradients.get(&x).unwrap().to_scalar::<f32>().unwrap(), 1.0);
+        std::mem::forget(y); // dropping so long a chain is recursive, too, and happens on this test's small stack
+    }
+
+    #[test]
+    fn a_panic_comes_back_to_the_caller() {
+        let panic = std::panic::catch_unwind(|| on_a_worker(|| panic!("in there"))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"in there"));
+    }
+}
