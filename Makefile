@@ -20,9 +20,10 @@ lab: setup ## open the lessons in JupyterLab; LAB_ARGS="--no-browser --port 8890
 test: ## every test: formatting, lints, Rust, set-up, kernel, notebooks, browser
 	@PYTHON=$(PYTHON) tools/test.sh
 
-notebooks: setup ## run every notebook without a browser and refresh the outputs that are committed
+notebooks: setup ## run every notebook without a browser, refresh the outputs that are committed, check their results
 	@.venv/bin/python -m pip install -q -r tools/requirements-test.txt -c tools/constraints.txt
 	@.venv/bin/python tools/notebooks.py
+	@GPT_LAB_COMMITTED=1 .venv/bin/python -m pytest -q --durations=0 tests/notebooks -k "not exercise and not it_runs"
 
 bench: .venv-bench/.done ## gpt_lab beside its alternatives, into README.md; CASES="train_step growth" for some of it
 	@.venv-bench/bin/python bench/run.py $(CASES) $(BENCH_ARGS)

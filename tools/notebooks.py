@@ -30,6 +30,8 @@ KERNELSPEC = {"display_name": "Rust (gpt_lab)", "language": "rust", "name": "gpt
 LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/x-rust", "pygments_lexer": "rust"}
 HASH = "gpt_lab_outputs_of"  # notebook metadata: what the committed outputs were made from
 CELL_TIMEOUT = 1800
+# What a lesson should take on two cores, and all of them together, in seconds.
+LESSON, LADDER = 360, 2400
 
 
 class NotebookError(Exception):
@@ -180,6 +182,7 @@ def ship():
 def refresh(paths, kernel_name, timeout, keep):
     """Runs the notebooks one after another; the exit code."""
     os.environ.setdefault("GPT_LAB_LEARNT", str(LEARNT))
+    began = time.monotonic()
     for path in paths:
         started = time.monotonic()
         try:
@@ -189,8 +192,16 @@ def refresh(paths, kernel_name, timeout, keep):
             return 1
         if not keep:
             write(notebook, path)
-        print(f"{path.name}: {len(notebook.cells)} cells, {time.monotonic() - started:.0f} s")
+        seconds = time.monotonic() - started
+        print(f"{path.name}: {len(notebook.cells)} cells, {seconds:.0f} s{too_long(seconds, LESSON)}")
+    seconds = time.monotonic() - began
+    print(f"{len(paths)} notebooks, {seconds:.0f} s{too_long(seconds, LADDER)}")
     return 0
+
+
+def too_long(seconds, limit):
+    """A remark for whoever works on the lessons; machines differ, so it is no error."""
+    return f" (should be at most {limit} s on two cores)" if seconds > limit else ""
 
 
 def main():

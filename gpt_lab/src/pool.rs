@@ -1,10 +1,10 @@
 //! The threads that compute.
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
 
-/// The backward pass walks a model's graph recursively, so its depth is the depth of the graph; this is as much as a main thread has.
+/// The backward pass walks a model's graph recursively, so its depth is the depth of the graph; this is more than a main thread has.
 /// (Memory that is not used costs nothing.)
 const STACK: usize = 64 << 20;
 
@@ -14,13 +14,18 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new().thread_name(name).stack_size(STACK).build().ok()
 });
 
-/// Runs `work` on the first of the threads that compute, and waits for it.
+/// Held while a piece of work is done. Without it, a worker that waits for its helpers would begin with another caller's work, on top
+/// of its own, which may hold locks that the other one needs.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs `work` on the first of the threads that compute, and waits for it. Who is in a pool already, ours or another, stays where it is.
 ///
 /// A step of training hands out work to several threads hundreds of times. A thread outside goes to sleep each time and is woken again;
-/// one of the pool takes a share of the work itself. For small batches that is a tenth of the step. Always the same one, since the system's
-/// allocator keeps memory for each thread: what one has freed, another does not get.
+/// one of the pool takes a share of the work itself. For small batches that is a tenth of the step. It is always the same one, since the
+/// system's allocator keeps memory for each thread: what one has freed, another does not get.
 pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let Some(pool) = POOL.as_ref().filter(|pool| pool.current_thread_index().is_none()) else { return work() };
+    let Some(pool) = POOL.as_ref().filter(|_| rayon::current_thread_index().is_none()) else { return work() };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let work = Mutex::new(Some(work));
     let first = |thread: BroadcastContext| {
         let work = (thread.index() == 0).then(|| work.lock().ok()?.take()).flatten()?;
@@ -32,6 +37,7 @@ pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Var};
+    use rayon::prelude::*;
 
     use super::*;
 
@@ -48,8 +54,24 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_comes_back_to_the_caller() {
+    fn a_panic_comes_back_to_the_caller_and_the_next_one_is_served() {
         let panic = std::panic::catch_unwind(|| on_a_worker(|| panic!("in there"))).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"in there"));
+        assert_eq!(on_a_worker(|| on_a_worker(|| 7)), 7);
+    }
+
+    #[test]
+    fn one_piece_of_work_ends_before_the_next_begins() {
+        let busy = Mutex::new(());
+        let work = || {
+            let _alone = busy.try_lock().expect("nobody else is at work");
+            (0..64u64).into_par_iter().map(|i| (0..20_000).fold(i, |sum, k| sum ^ (sum << 7) ^ k)).sum::<u64>()
+        };
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| [(); 20].map(|()| on_a_worker(work)))).collect();
+            for caller in callers {
+                caller.join().unwrap();
+            }
+        });
     }
 }

@@ -3,16 +3,21 @@
 /// Candle's own threads wait for work by asking again and again; as many of ours have work to do, so these shall go to sleep soon.
 const SPIN_LIMIT: (&str, &str) = ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "100");
 
-/// To be called first in `main` by a program that trains. (Our kernel makes the same settings for its cells.)
+/// To be called first in `main` by a program that trains: beside other threads these settings cannot be made safely, and nothing
+/// is done. (Our kernel makes the same for its cells.)
 ///
 /// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go back to the
-///   system and have to be filled with zeros when they come again. (With glibc on Linux; elsewhere nothing changes.)
-/// - Candle's idle threads go to sleep at once and take no time from those that work, unless `CANDLE_BARRIER_POOL_SPIN_LIMIT` says otherwise.
-///   This is an environment variable, which cannot be set safely beside other threads: if there are some, it is left as it is.
+///   system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable `MALLOC_…` says otherwise.)
+/// - Candle's idle threads go to sleep at once and take no time from those that work, if `CANDLE_BARRIER_POOL_SPIN_LIMIT` is not set.
 pub fn tune() {
-    keep_freed_memory();
+    if !is_alone() {
+        return;
+    }
+    if !std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"MALLOC_")) {
+        keep_freed_memory();
+    }
     let (name, value) = SPIN_LIMIT;
-    if std::env::var_os(name).is_none() && is_alone() {
+    if std::env::var_os(name).is_none() {
         // SAFETY: there is no other thread that could read the environment meanwhile.
         unsafe { std::env::set_var(name, value) };
     }
@@ -27,16 +32,18 @@ fn is_alone() -> bool {
 fn keep_freed_memory() {
     unsafe extern "C" {
         /// Of glibc's `malloc.h`.
-        safe fn mallopt(parameter: i32, value: i32) -> i32;
+        fn mallopt(parameter: i32, value: i32) -> i32;
     }
     const TRIM_THRESHOLD: i32 = -1;
     const TOP_PAD: i32 = -2;
     const MMAP_MAX: i32 = -4;
     const ARENA_MAX: i32 = -8;
-    mallopt(ARENA_MAX, 1); // the first one; what further threads get of their own is given back at once
-    mallopt(MMAP_MAX, 0);
-    mallopt(TRIM_THRESHOLD, i32::MAX);
-    mallopt(TOP_PAD, 256 << 20);
+    // One arena: what threads get of their own is given back at once. No pieces apart, nothing given back (that is what −1 means),
+    // and more is taken by 256 MiB at a time.
+    for (parameter, value) in [(ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, -1), (TOP_PAD, 256 << 20)] {
+        // SAFETY: there is no other thread that could allocate meanwhile.
+        unsafe { mallopt(parameter, value) };
+    }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

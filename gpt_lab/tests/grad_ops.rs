@@ -391,7 +391,8 @@ fn mlp_block() {
 
 #[test]
 fn attention_block() {
-    for (b, t, n_head, d) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 65, 3, 8), (5, 33, 2, 16), (1, 270, 2, 4), (33, 64, 1, 4)] {
+    for (b, t, n_head, d) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 65, 3, 8), (5, 33, 2, 16), (1, 270, 2, 4), (33, 64, 1, 4)]
+    {
         let c = n_head * d;
         let mut inputs = vec![
             normal(40, &[b, t, c]),

@@ -35,9 +35,19 @@ pub const ERROR_BEGIN: &str = "EVCXR_GPT_LAB_ERROR_BEGIN ";
 /// Last line of that report; the error's text lies between.
 pub const ERROR_END: &str = "EVCXR_GPT_LAB_ERROR_END";
 
+/// What is good for the cells' memory is not for a compiler, nor for a linker with several threads.
+fn forget_allocator_settings() {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"MALLOC_")).collect::<Vec<_>>() {
+        // SAFETY: this process has one thread.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
 /// Runs the compiler that cargo asked for (`args` starts with its path).
 pub fn run(args: Vec<String>) -> Result<()> {
     let (compiler, rest) = args.split_first().context("cargo named no compiler")?;
+    forget_allocator_settings();
     match crate_name(rest) {
         Some("ctx") => {
             patch_file(Path::new("src/lib.rs"))?;

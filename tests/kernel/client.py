@@ -114,6 +114,14 @@ class Lab:
         self.wait(lambda: cell.reply is not None, timeout, cell)
         return cell.reply
 
+    def answer(self, cell, text):
+        """Waits for the cell's question, answers it, and returns what was asked."""
+        self.wait(lambda: self.input_requests or cell.done, 60, cell)
+        assert self.input_requests, f"the cell did not ask:\n{cell}"
+        request = self.input_requests.pop(0)
+        self.client.input(text)
+        return request["content"]
+
     def interrupt(self, timeout=30):
         return self.request("interrupt_request", channel="control", timeout=timeout)
 

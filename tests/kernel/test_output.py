@@ -8,15 +8,6 @@ import pytest
 RELEASE = 'let mut gate = String::new(); println!("EVCXR_INPUT_REQUEST:go"); std::io::stdin().read_line(&mut gate).unwrap();'
 
 
-def answer(lab, cell, text):
-    """Waits for the cell's question and answers it."""
-    lab.wait(lambda: lab.input_requests or cell.done, 60, cell)
-    assert lab.input_requests, f"the cell did not ask:\n{cell}"
-    request = lab.input_requests.pop(0)
-    lab.client.input(text)
-    return request["content"]
-
-
 def test_print_without_newline_arrives_before_the_cell_ends(lab):
     cell = lab.start('print!("now"); nap(3000); print!(" and then");')
     lab.wait(lambda: "now" in cell.stdout or cell.done, 60, cell)
@@ -130,7 +121,7 @@ def test_output_of_a_child_process_is_shown(lab):
 
 def test_stdin(lab):
     cell = lab.start(RELEASE + ' println!("got {}", gate.trim());')
-    question = answer(lab, cell, "an answer with ünicode")
+    question = lab.answer(cell, "an answer with ünicode")
     assert question == {"prompt": "go", "password": False}
     lab.wait(lambda: cell.done, 60, cell)
     assert cell.ok().stdout == "got an answer with ünicode\n"

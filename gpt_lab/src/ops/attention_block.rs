@@ -155,7 +155,7 @@ impl CustomOp2 for Fused {
             },
         );
         let mut mixed = vec![0.0; x.len()];
-        self.attention.forward(&qkv, 0, t, &mut mixed);
+        self.attention.forward(&qkv, t, &mut mixed);
         let mut y = vec![0.0; x.len()];
         let spans = y.par_chunks_mut(span * c).zip(mixed.par_chunks(span * c)).zip(x.par_chunks(span * c));
         spans.enumerate().for_each(|(i, ((y, mixed), x))| {
@@ -200,7 +200,7 @@ impl CustomOp2 for Fused {
         );
         let mut parts: Vec<_> = parts.collect();
         let mut dqkv = vec![0.0; 3 * xs.len()];
-        self.attention.backward(qkv, &dx, 0, t, &mut dqkv);
+        self.attention.backward(qkv, &dx, t, &mut dqkv);
         let spans = dx.par_chunks_mut(rows * c).zip(xs.par_chunks(rows * c)).zip(gs.par_chunks(rows * c));
         spans.zip(dqkv.par_chunks(rows * 3 * c)).zip(&mut parts).for_each_init(
             || vec![0.0; span * c],

@@ -10,12 +10,11 @@ use rayon::prelude::*;
 use super::dropout::Mask;
 use super::kernel::{Values, values};
 use super::lanes::{Lanes, Machine, Tile, Work, exp, with_lanes};
-use super::spans::SPAN;
 
 /// Queries handled together.
 const GROUP: usize = 16;
-/// Up to so many positions (of all sequences), one thread does all.
-const SMALL: usize = 2 * SPAN;
+/// Up to so many products of a query's number with a key's, it is not worth waking a second thread.
+const SMALL: usize = 1 << 20;
 /// From so many sequences on, a thread takes a whole sequence; with fewer, a head.
 const MANY: usize = 8;
 
@@ -36,7 +35,7 @@ impl CustomOp1 for CausalAttention {
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, t, width) = layout.shape().dims3()?;
         let mut y = vec![0.0; b * t * width / 3];
-        self.forward(values(qkv, layout)?, 0, t, &mut y);
+        self.forward(values(qkv, layout)?, t, &mut y);
         Ok((CpuStorage::F32(y), Shape::from((b, t, width / 3))))
     }
 
@@ -47,37 +46,34 @@ impl CustomOp1 for CausalAttention {
         let (b, t, width) = qkv.dims3()?;
         let grad = grad.contiguous()?;
         let mut dqkv = vec![0.0; b * t * width];
-        self.backward(&Values::of(qkv)?, &Values::of(&grad)?, 0, t, &mut dqkv);
+        self.backward(&Values::of(qkv)?, &Values::of(&grad)?, t, &mut dqkv);
         Ok(Some(Tensor::from_vec(dqkv, (b, t, width), &Device::Cpu)?))
     }
 }
 
 impl CausalAttention {
-    /// From queries, keys and values of some sequences `[B, T, 3C]` to the weighted sums `[B, T, C]`. `first` is the number of the first
-    /// of these sequences in the whole batch.
-    pub(super) fn forward(&self, qkv: &[f32], first: usize, t: usize, y: &mut [f32]) {
+    /// From queries, keys and values `[B, T, 3C]` to the weighted sums `[B, T, C]`.
+    pub(super) fn forward(&self, qkv: &[f32], t: usize, y: &mut [f32]) {
         let c = self.n_head * self.d;
         self.for_heads(t, y, 1, |buffers, sequence, head, place| {
             let qkv = &qkv[sequence * t * 3 * c..][..t * 3 * c];
-            with_lanes(Forward(
-                Head { attention: self, t, head, at: (first + sequence) * self.n_head + head, qkv, buffers },
-                place,
-            ));
+            let head = Head { attention: self, t, head, at: sequence * self.n_head + head, qkv, buffers };
+            with_lanes(Forward(head, place));
         });
     }
 
     /// The gradient of queries, keys and values `[B, T, 3C]`, given that of the result.
-    pub(super) fn backward(&self, qkv: &[f32], grad: &[f32], first: usize, t: usize, dqkv: &mut [f32]) {
+    pub(super) fn backward(&self, qkv: &[f32], grad: &[f32], t: usize, dqkv: &mut [f32]) {
         let c = self.n_head * self.d;
         self.for_heads(t, dqkv, 3, |buffers, sequence, head, place| {
             let (qkv, grad) = (&qkv[sequence * t * 3 * c..][..t * 3 * c], &grad[sequence * t * c..][..t * c]);
-            let head = Head { attention: self, t, head, at: (first + sequence) * self.n_head + head, qkv, buffers };
+            let head = Head { attention: self, t, head, at: sequence * self.n_head + head, qkv, buffers };
             with_lanes(Backward(head, grad, place));
         });
     }
 
-    /// Has `body` write what comes of every sequence and head: `parts` times `[T, D]`, to the places in `out` `[B, T, parts · C]` that it is
-    /// told. Which thread does what depends on shapes only, and no sum depends on it.
+    /// Has `body` write what comes of every sequence and head: `parts` times `[T, D]`, to the places in `out` `[B, T, parts · C]` that
+    /// it is told. No sum depends on how the work is divided.
     fn for_heads(
         &self,
         t: usize,
@@ -94,7 +90,7 @@ impl CausalAttention {
             }
         };
         let sequences = out.len() / (t * width);
-        if sequences * t <= SMALL {
+        if sequences * h * t * t * d <= SMALL {
             let mut buffers = new();
             out.chunks_exact_mut(t * width).enumerate().for_each(|item| in_place(&mut buffers, item));
         } else if sequences >= MANY {
@@ -250,6 +246,7 @@ fn add_product<M: Machine>(a: &[f32], b: &[f32], d_pad: usize, seen: usize, out:
 }
 
 impl Head<'_> {
+    #[inline(always)]
     fn d_pad(&self) -> usize {
         self.attention.d.next_multiple_of(8)
     }
@@ -273,7 +270,9 @@ impl Head<'_> {
         turn(&q[first * d_pad..][..GROUP * d_pad], d_pad, q_t);
         Tile { a: k, a_strides: [d_pad, 1], b: q_t, b_row: GROUP, inner: d }.rows::<M::Sixteen, false>(seen, p, GROUP);
         for (hidden, row) in UNSEEN.iter().zip(p[first * GROUP..].chunks_exact_mut(GROUP)) {
-            M::Sixteen::load(row).add(M::Sixteen::load(hidden)).store(row);
+            // Whatever the score is, NaN and ∞ included: what a query must not see does not touch it.
+            let hidden = M::Sixteen::load(hidden);
+            M::Sixteen::load(row).zero_where_below(hidden, M::Sixteen::splat(0.0)).add(hidden).store(row);
         }
         let p = &mut p[..seen * GROUP];
         let mut top = M::Sixteen::splat(f32::NEG_INFINITY);

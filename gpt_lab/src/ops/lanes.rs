@@ -1,6 +1,7 @@
 //! Eight or sixteen numbers side by side in registers, for the inner loops in which the compiler, left to itself, keeps them in memory.
 //!
-//! A lane never sees its neighbours, so that a result does not depend on how wide this machine's registers are.
+//! A lane never sees its neighbours, so that a result does not depend on how wide a machine's registers are. (It does depend on whether
+//! a product is rounded before something is added to it: machines without AVX2 do that.)
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as x86;
@@ -27,9 +28,9 @@ pub(super) trait Lanes: Copy {
     fn max(self, other: Self) -> Self;
     /// `self · b + c`.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// The bits of `self` shifted to where the exponent is, plus those of 1: `2ⁿ` for [`ROUND`] ` + n`.
+    /// The bits of `self` shifted to where the exponent is, plus those of 1: `2ⁿ` for [`ROUND`] ` + n`, nonsense for NaN.
     fn power_of_two(self) -> Self;
-    /// 0 where `x < limit`.
+    /// 0 where `x < limit`, `self` elsewhere, also where `x` is NaN.
     fn zero_where_below(self, x: Self, limit: Self) -> Self;
 
     #[inline(always)]
@@ -226,8 +227,8 @@ impl<const N: usize> Lanes for [f32; N] {
     }
 }
 
-/// AVX-512. Values of these types exist in functions only that are compiled for a machine that has it, and run on one:
-/// [`with_lanes`] asks.
+/// AVX-512. What follows may be used on a machine only that has it, and AVX2 and FMA, as [`with_lanes`] asks: that is what makes these
+/// instructions safe to call here.
 #[cfg(target_arch = "x86_64")]
 struct Avx512;
 

@@ -92,9 +92,16 @@ thread_local! {
 /// gradient to a tensor of zeros that it makes first, and for a model's weights these two passes over memory can be saved.
 /// A variable's gradient is the sum of what is in both.
 pub(crate) fn collecting<R>(backward: impl FnOnce() -> R) -> (R, HashMap<TensorId, Tensor>) {
-    let before = COLLECTED.replace(Some(HashMap::new()));
+    /// Puts back what was there before, also after a panic.
+    struct Collecting(Option<HashMap<TensorId, Tensor>>);
+    impl Drop for Collecting {
+        fn drop(&mut self) {
+            COLLECTED.set(self.0.take());
+        }
+    }
+    let _collecting = Collecting(COLLECTED.replace(Some(HashMap::new())));
     let result = backward();
-    (result, COLLECTED.replace(before).unwrap_or_default())
+    (result, COLLECTED.take().unwrap_or_default())
 }
 
 /// Takes the short cut if this thread collects and nothing lies at the end of it yet; otherwise gives the gradient back.

@@ -111,6 +111,7 @@ impl AdamW {
         on_a_worker(|| self.step_here(gradients, lr, scale))
     }
 
+    /// [`AdamW::step`] on this thread and its helpers.
     fn step_here(&mut self, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
         self.step += 1;
         let (b1, b2) = self.options.betas;
