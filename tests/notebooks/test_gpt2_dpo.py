@@ -36,6 +36,11 @@ def test_bad_habits_become_rarer(lesson):
         assert after < before, habit
 
 
+def test_the_judge_that_was_not_asked_agrees(lesson):
+    before, after = (number(lesson, "marks", after=f"{when}: mean mark ") for when in ("before", "after"))
+    assert after > before + 0.5
+
+
 def test_it_wins_by_a_judge_that_was_not_trained(lesson):
     assert number(lesson, "wins", after="it wins ") > 60
 

@@ -60,5 +60,30 @@ def test_the_mended_judge_is_right_on_unbiased_pairs(lesson):
     assert number(lesson, "mended", after="mended ") > 75
 
 
+def test_the_mended_judge_is_looked_at_reason_by_reason(lesson):
+    lines = checked(lesson, "mended-by-reason").strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["truth", "on_topic", "to_the_point", "politeness", "answers_at_all"]
+
+
+def test_pairs_that_show_what_is_right_mend_it_for_good(lesson):
+    found = {line.split(":")[0]: numbers(line.split(":", 1)[1]) for line in checked(lesson, "better").strip().splitlines()}
+    (_, mended, third), on_topic = found["unbiased pairs"], found["on_topic"]
+    assert third > mended and third > 82, found
+    assert on_topic[2] > on_topic[1] + 8, found
+    assert found["once, not twice"][2] > 70 and found["short and true, not beside the question"][2] > 80, found
+
+
+def test_best_of_n_raises_the_mark_and_only_a_good_judge_finds_the_right_answers(lesson):
+    text = checked(lesson, "best-of-n")
+    right = {}
+    for judge in ("first", "mended", "third"):
+        found = [numbers(line.split("mean mark")[1]) for line in text.splitlines() if line.startswith(f"{judge} judge, best of ")]
+        marks, right[judge] = zip(*found)
+        assert len(marks) == 5 and list(marks) == sorted(marks) and marks[-1] > marks[0] + 1, judge
+    assert right["mended"][-1] < number(lesson, "best-of-n", after="among the 16: ") - 25
+    assert right["third"][-1] > right["mended"][-1] + 8, right
+    assert max(right["third"]) > right["third"][0] + 5, right
+
+
 def test_every_exercise_waits_for_an_answer_and_its_solution_is_right(lesson):
     check_exercises(lesson, at_least=4)

@@ -1,6 +1,6 @@
 //! `gpt-lab chat`: talk to a model.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use gpt_lab::chat::{Chat, load_judge};
 use gpt_lab::gpt2::Gpt2;
 use lexopt::prelude::*;
 
+use crate::lines::Lines;
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
@@ -21,7 +22,7 @@ Options:
   --model FOLDER           A folder with config.json, model.safetensors and a tokenizer's files
   --voice NAME=FOLDER[,…]  A voice made of adapters in PEFT's layout; may be given several times
   --judge FOLDER           An adapter of a score model on the same base, which gives each answer a score
-  --memory N               So many exchanges before the question stand in the prompt (default: 0)
+  --memory N               So many exchanges before the question stand in the prompt (default: 1)
   --max-new-tokens N       At most so many tokens an answer (default: 48)
   --temperature X          Draw the answers, surer below 1, wilder above; otherwise each token is the likeliest
   --seed N                 The same seed draws the same answers (default: 0)
@@ -30,14 +31,15 @@ While talking:
   /voice NAME    let this voice answer        /all       ask all voices, side by side
   /memory N      remember N exchanges         /history   what was said
   /save FILE     write that to a file         /help      this list
-  /quit          end (so does the end of the input)
+  /quit          end (so does Ctrl+D)
+  The arrow keys bring back earlier lines, also those of earlier talks; Ctrl+R looks for one.
 ";
 
 /// Runs the command.
 pub fn run(mut parser: lexopt::Parser) -> Outcome {
     let (mut model, mut judge) = (None::<PathBuf>, None::<PathBuf>);
     let mut voices: Vec<(String, Vec<PathBuf>)> = Vec::new();
-    let (mut memory, mut longest, mut temperature, mut seed) = (0, None, None, 0);
+    let (mut memory, mut longest, mut temperature, mut seed) = (1, None, None, 0);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => {
@@ -88,17 +90,9 @@ fn voice(text: &str) -> Result<(String, Vec<PathBuf>), Failure> {
 /// Question, answer, question … until the input ends.
 fn talk(mut chat: Chat) -> Outcome {
     let mut voice = chat.voices().pop().expect("a chat has a voice");
-    let mut lines = io::stdin().lock();
+    let mut lines = Lines::of_standard_input("chat")?;
     say(&format!("Voices: {}. You talk to {voice}; /help lists what else there is.\n", chat.voices().join(", ")))?;
-    loop {
-        if io::stdin().is_terminal() {
-            say("\n> ")?;
-        }
-        let mut line = String::new();
-        let read = lines.read_line(&mut line).map_err(|e| gpt_lab::Error::io("standard input", "reading", e))?;
-        if read == 0 {
-            return Ok(ExitCode::SUCCESS);
-        }
+    while let Some(line) = lines.next()? {
         let line = line.trim();
         let (command, value) = line.split_once(' ').unwrap_or((line, ""));
         let outcome = match (command, value.trim()) {
@@ -133,6 +127,7 @@ fn talk(mut chat: Chat) -> Outcome {
             other => other?,
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One answer, as it is made, then its score.

@@ -4,6 +4,7 @@ mod chat;
 mod doctor;
 mod finetune;
 mod generate;
+mod lines;
 mod train_char;
 
 use std::process::ExitCode;
