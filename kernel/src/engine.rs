@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,8 +29,6 @@ pub const KEEP_DIR: &str = "GPT_LAB_ENGINE_DIR";
 /// learner waiting for `print!(".")`.
 const FLUSHER: &str = "std::thread::spawn(|| loop { std::thread::sleep(std::time::Duration::from_millis(40)); \
     let _ = std::io::Write::flush(&mut std::io::stdout()); });";
-/// A new session that has had nothing to do for so long loads rust-analyzer.
-const QUIET: Duration = Duration::from_millis(200);
 /// Tells rust-analyzer where the standard library's source is.
 const STD_SOURCE: &str = "RUST_SRC_PATH";
 /// In the session directory: the versions of all crates.
@@ -328,28 +326,15 @@ impl Worker {
             Err(error) => (None, Some(format!("{error:#}"))),
         };
         self.reply.send(&FromEngine::Ready { problem: problem.clone() });
-        let mut quiet = Some(QUIET).filter(|_| problem.is_none() && std::env::var_os(KEEP_DIR).is_none());
-        loop {
-            let task = match quiet {
-                Some(time) => tasks.recv_timeout(time),
-                None => tasks.recv().map_err(RecvTimeoutError::from),
-            };
-            if matches!(&task, Ok(ToEngine::Execute(cell)) if cell.code.contains("let ")) {
-                quiet = None; // the learner's variable will load rust-analyzer
-            }
-            match (task, &mut context) {
-                (Ok(task), Some(context)) => self.handle(context, task),
-                (Ok(task), None) => self.refuse(task, problem.as_deref().unwrap_or("evcxr did not start")),
-                (Err(RecvTimeoutError::Timeout), Some(context)) => {
-                    self.warm_analyzer(context);
-                    quiet = None;
-                }
-                (Err(_), _) => break,
+        for task in tasks {
+            match &mut context {
+                Some(context) => self.handle(context, task),
+                None => self.refuse(task, problem.as_deref().unwrap_or("evcxr did not start")),
             }
         }
     }
 
-    /// Starts evcxr and loads `gpt_lab`.
+    /// Starts evcxr, loads `gpt_lab` and rust-analyzer.
     fn start(&self) -> Result<(CommandContext, Option<String>)> {
         lock(&self.output).begin(true);
         let (mut context, outputs) = self.start_evcxr()?;
@@ -361,7 +346,6 @@ impl Worker {
         let problem = self.warm(&mut context);
         if problem.is_none() {
             if std::env::var_os(KEEP_DIR).is_some() {
-                self.warm_analyzer(&mut context);
                 // What `cargo check` needs is built too; evcxr uses it to explain some errors.
                 let _ = context.check("let x = 1;");
                 self.clock.lap("check");
@@ -398,12 +382,17 @@ impl Worker {
         started
     }
 
-    /// Runs the hidden first cell, which loads `gpt_lab`.
+    /// Runs the hidden first cell: it loads `gpt_lab`, and because it binds a variable it makes evcxr load
+    /// rust-analyzer, which would otherwise delay the learner's first variable. It ends like a panic, without a
+    /// message, so that the variable is dropped.
     fn warm(&self, context: &mut CommandContext) -> Option<String> {
         let dep = dep_line(&self.layout.gpt_lab());
         // Everything has been downloaded when the template was built; asking the network would only cost time.
         let offline = i32::from(std::env::var_os(KEEP_DIR).is_none());
-        let code = format!(":offline {offline}\n{dep}\n{FLUSHER}");
+        let code = format!(
+            ":offline {offline}\n{dep}\nlet warm = gpt_lab::candle_core::Device::Cpu;\n{FLUSHER}\n\
+             std::panic::resume_unwind(Box::new(0));"
+        );
         // evcxr has begun with a cell that uses no crates, for which cargo has forgotten the versions: say them again.
         let dir = &self.control.place.session.dir;
         if let Err(error) = std::fs::copy(dir.join(SEED_LOCK), dir.join("Cargo.lock")) {
@@ -412,20 +401,9 @@ impl Worker {
         lock(&self.output).begin(true);
         let result = self.eval(context, &code, false);
         lock(&self.output).take_record();
-        self.clock.lap("gpt_lab");
+        self.clock.lap("gpt_lab and rust-analyzer");
         let online = context.execute(":offline 0");
         result.and(online).err().map(|error| format!("gpt_lab could not be loaded: {}", sentence(&error)))
-    }
-
-    /// Runs a hidden cell that binds a variable, so that evcxr loads rust-analyzer: it reads the standard library and all crates, for
-    /// several seconds, which would otherwise delay the learner's first variable. It ends like a panic, without a message, so that
-    /// the variable is dropped. A cell without variables need not wait for this; so it is done when there is nothing else to do.
-    fn warm_analyzer(&self, context: &mut CommandContext) {
-        lock(&self.output).begin(true);
-        let code = "let warm = gpt_lab::candle_core::Device::Cpu;\nstd::panic::resume_unwind(Box::new(0));";
-        let _ = self.eval(context, code, false);
-        lock(&self.output).take_record();
-        self.clock.lap("rust-analyzer");
     }
 
     fn refuse(&self, task: ToEngine, problem: &str) {
