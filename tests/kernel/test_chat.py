@@ -24,4 +24,3 @@ def test_one_talks_to_two_voices(tmp_path):
     assert said[1].startswith("ppo:") and "(score " in said[1], said
     assert said[2].startswith("nobody:") and "base, sft, dpo, ppo" in said[2], said
     assert said[-1] == "2 exchanges", said
-    assert len(talk.of("stream")) > len(said), "an answer comes piece by piece"
