@@ -11,12 +11,15 @@ NUMBER = r"[-+]?\d[\d_,]*\.?\d*(?:e[-+]?\d+)?"
 
 def plain_text(cell):
     """All text that a cell shows: streams, results and displays."""
-    parts = []
+    parts, before = [], None
     for output in cell.get("outputs", []):
-        if output.output_type == "stream":
+        if output.output_type == "stream" == before:
+            parts[-1] += output.text  # a line may come in pieces
+        elif output.output_type == "stream":
             parts.append(output.text)
         elif output.output_type in ("execute_result", "display_data"):
             parts.append(output.data.get("text/plain", ""))
+        before = output.output_type
     return "\n".join(parts)
 
 
