@@ -36,7 +36,7 @@ def kernel(name, argv=None, **env):
 
 def run_cell(client, code, until_output=False):
     """Runs a cell; what it printed, once it is done (or as soon as it prints something)."""
-    request, text = client.execute(code), ""
+    request, text = client.execute(code, allow_stdin=False), ""
     while True:
         try:
             message = client.get_iopub_msg(timeout=ANSWER)
