@@ -40,6 +40,7 @@ mod pool;
 pub mod process;
 pub mod reward;
 mod rng;
+mod shared;
 pub mod show;
 mod stop;
 pub mod text;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::session::ROOT_VAR;
-use crate::wrapper;
+use crate::{variables, wrapper};
 
 /// The real cargo; set by the engine for this role.
 pub const REAL: &str = "GPT_LAB_CARGO";
@@ -175,23 +175,27 @@ impl Call {
     /// Compiles the cell that is there now, and says about it what cargo would say.
     fn repeat(&self) -> Result<ExitCode> {
         let (compiler, args) = self.parts.split_first().context("the call is empty")?;
-        wrapper::patch_file(Path::new("src/lib.rs"))?;
+        let source = Path::new("src/lib.rs");
+        wrapper::patch_file(source)?;
         let library = self.library().context("the call names no folder for the library")?;
         // It may be another name of the last cell's code, which is in use.
         let _ = fs::remove_file(&library);
-        let mut command = Command::new(compiler);
-        command.args(args).env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start the compiler")?;
-        let mut out = std::io::stdout().lock();
-        for line in BufReader::new(child.stderr.take().context("no messages from the compiler")?).split(b'\n') {
-            let line = line?;
-            match serde_json::from_slice::<Value>(&line) {
-                Ok(message) if message.get("artifact").is_some() => {}
-                Ok(message) => writeln!(out, "{}", json!({ "reason": "compiler-message", "message": message }))?,
-                Err(_) => eprintln!("{}", String::from_utf8_lossy(&line)),
-            }
+        let whole = fs::read_to_string(source).context("cannot read the cell")?;
+        let small = variables::only_mentioned(&whole);
+        if let Some(small) = &small {
+            fs::write(source, small).context("cannot write the cell")?;
         }
-        let success = child.wait()?.success();
+        let mut compiled = compile(compiler, args, &self.variables)?;
+        if small.is_some() && !compiled.success && compiled.messages.iter().any(is_about_a_name) {
+            // The compiler proposes the right name only among those that it sees.
+            fs::write(source, whole).context("cannot write the cell")?;
+            compiled = compile(compiler, args, &self.variables)?;
+        }
+        let Compiled { messages, success } = compiled;
+        let mut out = std::io::stdout().lock();
+        for message in messages.into_iter().filter(|message| message.get("artifact").is_none()) {
+            writeln!(out, "{}", json!({ "reason": "compiler-message", "message": message }))?;
+        }
         if success {
             let place = uplifted(&library).context("the library's folder has no parent")?;
             let _ = fs::remove_file(&place);
@@ -208,6 +212,32 @@ impl Call {
         let at = self.parts.iter().position(|part| part == "--out-dir")?;
         Some(Path::new(self.parts.get(at + 1)?).join(format!("lib{CRATE}.so")))
     }
+}
+
+/// What a run of the compiler gave.
+struct Compiled {
+    messages: Vec<Value>,
+    success: bool,
+}
+
+fn compile(compiler: &OsStr, args: &[OsString], variables: &[(OsString, OsString)]) -> Result<Compiled> {
+    let mut command = Command::new(compiler);
+    command.args(args).env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start the compiler")?;
+    let mut messages = Vec::new();
+    for line in BufReader::new(child.stderr.take().context("no messages from the compiler")?).split(b'\n') {
+        let line = line?;
+        match serde_json::from_slice::<Value>(&line) {
+            Ok(message) => messages.push(message),
+            Err(_) => eprintln!("{}", String::from_utf8_lossy(&line)),
+        }
+    }
+    Ok(Compiled { messages, success: child.wait()?.success() })
+}
+
+/// Error E0425: something is not found in the scope.
+fn is_about_a_name(message: &Value) -> bool {
+    message["code"]["code"] == "E0425"
 }
 
 /// Where cargo puts it for others: one folder higher.

@@ -23,6 +23,7 @@ mod session;
 mod sockets;
 mod spare;
 mod utf8;
+mod variables;
 mod wire;
 mod wrapper;
 

@@ -31,3 +31,41 @@ def test_warnings_and_notes_of_the_compiler_are_as_cargo_has_them(fresh):
     for cell in (with_cargo, again):
         assert cell.status == "error" and "E0382" in str(cell), cell
     assert with_cargo.errors[0]["evalue"] == again.errors[0]["evalue"]
+
+
+def test_a_variable_of_unknown_type_does_not_harm_the_cells_after_it(lab):
+    """For such a cell evcxr calls `cargo check`, which must not be taken for how cells are built."""
+    lab.run("let length = 3usize;").ok()
+    wrong = lab.run("let n = lenght + 1;")
+    assert wrong.status == "error" and "E0425" in str(wrong), wrong
+    assert lab.run("length + 1").ok().results[0]["data"]["text/plain"] == "4"
+
+
+def test_a_cell_takes_only_what_it_mentions(lab):
+    session = lab.run('println!("{}", std::env::var("EVCXR_TMPDIR")?);').ok().stdout.strip()
+    source = Path(session) / "src/lib.rs"
+    lab.run("struct Loud(u8);\nimpl Drop for Loud { fn drop(&mut self) { println!(\"dropped\"); } }\nlet kept = Loud(1);").ok()
+    lab.run("let mut other = vec![1u8];").ok()
+    assert lab.run("other.push(2);").ok().stdout == ""
+    assert "stringify!(other)" in source.read_text() and "stringify!(kept)" not in source.read_text()
+    assert lab.run('println!("{}", kept.0 + other[1]);').ok().stdout == "3\n"
+    assert lab.run('println!("{other:?}");').ok().stdout == "[1, 2]\n", "named in a string only"
+    assert lab.run("drop(kept);").ok().stdout == "dropped\n"
+    assert "E0425" in str(lab.run("kept.0")), "moved away"
+    assert lab.run("other.len()").ok().results[0]["data"]["text/plain"] == "2"
+
+
+def test_the_compiler_still_proposes_names_that_the_cell_does_not_mention(lab):
+    lab.run("let tokenizer = 1;\nlet other = 2;").ok()
+    wrong = lab.run('println!("{}", tokenzer + other);')
+    said = "\n".join(wrong.errors[0]["traceback"])
+    assert "similar name" in said and "tokenizer" in said.replace("tokenzer", ""), said
+
+
+def test_a_variable_whose_type_is_defined_anew_is_lost_and_said_to_be(lab):
+    lab.run("struct Point { x: i32 }\nlet point = Point { x: 1 };\nlet other = 2;").ok()
+    lab.run("struct Point { x: i32, y: i32 }").ok()
+    assert lab.run("other").ok().results[0]["data"]["text/plain"] == "2"
+    wrong = lab.run("point.x")
+    assert wrong.status == "error" and "The type of the variable point was redefined" in str(wrong), wrong
+    assert lab.run("let point = Point { x: 1, y: 2 };\npoint.y").ok().results[0]["data"]["text/plain"] == "2"

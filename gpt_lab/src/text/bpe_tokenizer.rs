@@ -18,6 +18,7 @@ use super::Tokenizer;
 use super::byte_symbols::{byte_of, bytes_of};
 use super::special_tokens::{self, Declared, GPT2_END_OF_TEXT};
 use crate::hub::{Hub, Repo};
+use crate::shared::Shared;
 use crate::{Error, Result, assets, files};
 
 /// More ids than any vocabulary has.
@@ -35,11 +36,12 @@ const MAX_VOCAB: usize = 1 << 24;
 #[derive(Clone)]
 pub struct BpeTokenizer {
     /// Takes special tokens in a text for text.
-    plain: HfTokenizer,
+    plain: Shared<HfTokenizer>,
     /// The same, but finds special tokens; made when it is first needed.
-    marking: OnceLock<Box<HfTokenizer>>,
+    marking: OnceLock<Shared<HfTokenizer>>,
     pieces: Pieces,
-    special: BTreeSet<u32>,
+    /// In ascending order.
+    special: Vec<u32>,
     end_of_text: Option<u32>,
     source: PathBuf,
 }
@@ -137,12 +139,20 @@ impl BpeTokenizer {
             add(&mut inner, AddedToken::from(content.clone(), true)).map_err(invalid)?;
         }
         let added = inner.get_added_tokens_decoder();
-        let special = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        let special: BTreeSet<u32> = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        let special = special.into_iter().collect();
         let pieces = Pieces::of(&inner).map_err(invalid)?;
         inner.set_encode_special_tokens(true);
         let end_of_text = end_of_text.map(|(id, _)| id);
         let marking = OnceLock::new();
-        Ok(BpeTokenizer { plain: inner, marking, pieces, special, end_of_text, source: source.to_path_buf() })
+        Ok(BpeTokenizer {
+            plain: Shared::new(inner),
+            marking,
+            pieces,
+            special,
+            end_of_text,
+            source: source.to_path_buf(),
+        })
     }
 
     /// The ids of a text in which special tokens such as `<|endoftext|>` mean themselves. For text of one's own;
@@ -152,9 +162,9 @@ impl BpeTokenizer {
     /// As [`encode`](Tokenizer::encode).
     pub fn encode_with_marks(&self, text: &str) -> Result<Vec<u32>> {
         let marking = self.marking.get_or_init(|| {
-            let mut marking = self.plain.clone();
+            let mut marking = HfTokenizer::clone(&self.plain);
             marking.set_encode_special_tokens(false);
-            Box::new(marking)
+            Shared::new(marking)
         });
         self.encode_by(marking, text)
     }
@@ -170,7 +180,7 @@ impl BpeTokenizer {
 
     /// The ids of the special tokens.
     pub fn special_tokens(&self) -> Vec<u32> {
-        self.special.iter().copied().collect()
+        self.special.clone()
     }
 
     /// The id of a token by the way the vocabulary writes it: `"Ġthe"`, `"<|endoftext|>"`.
