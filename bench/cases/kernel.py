@@ -66,6 +66,8 @@ def warm_cells(bench):
                 start = time.perf_counter()
                 run_cell(client, "".join(cell["source"]))
                 if i > 0 and "long" not in cell["metadata"].get("tags", []):
-                    seconds.append(time.perf_counter() - start)
+                    seconds.append((time.perf_counter() - start, f"{path.stem} {i}"))
         bench.say(f"{path.name}: {len(cells)} cells")
-    return seconds
+    seconds.sort(reverse=True)
+    bench.say("the slowest: " + ", ".join(f"{place} {took:.1f} s" for took, place in seconds[:30]))
+    return [took for took, _ in seconds]

@@ -21,10 +21,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::session::ROOT_VAR;
-use crate::{variables, wrapper};
+use crate::{crates, variables, wrapper};
 
 /// The real cargo; set by the engine for this role.
 pub const REAL: &str = "GPT_LAB_CARGO";
+/// Where cargo keeps what it downloads; and where rust-analyzer looks for cargo itself.
+pub const HOME: &str = "CARGO_HOME";
+/// What the learner has in [`HOME`], or nothing, while the engine has another there.
+pub const LEARNERS_HOME: &str = "GPT_LAB_CARGO_HOME";
 /// In the session directory: how rustc was called for the last cell.
 const CALL: &str = "rustc.call";
 /// In the session directory: what that call depends on.
@@ -46,6 +50,30 @@ pub fn tools(session: &Path, rustc: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A cargo home whose `bin` holds this binary as `cargo`: there rust-analyzer looks first. The learner's own is kept in the
+/// environment for [`restore_home`].
+pub fn home(session: &Path, rustc: &Path) -> Result<PathBuf> {
+    let home = session.join("home");
+    fs::create_dir_all(home.join("bin"))?;
+    let own = std::env::current_exe()?;
+    for (name, program) in [("cargo", own.as_path()), ("rustc", rustc)] {
+        let link = home.join("bin").join(name);
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(home)
+}
+
+/// Back to the learner's cargo home, for whatever this process does or starts. No other thread may run yet.
+pub fn restore_home() {
+    let Some(own) = std::env::var_os(LEARNERS_HOME) else { return };
+    // SAFETY: this process has one thread.
+    unsafe {
+        std::env::remove_var(LEARNERS_HOME);
+        if own.is_empty() { std::env::remove_var(HOME) } else { std::env::set_var(HOME, own) }
+    }
+}
+
 /// Whether this process was started under the name of cargo.
 pub fn is_called() -> bool {
     let name = std::env::args_os().next().map(PathBuf::from);
@@ -54,7 +82,11 @@ pub fn is_called() -> bool {
 
 /// What evcxr wants of cargo.
 pub fn run(args: Vec<OsString>) -> Result<ExitCode> {
+    restore_home();
     let real = std::env::var_os(REAL).context("the real cargo is not known")?;
+    if crates::is_analyzers(&args) {
+        return tell_of_crates(&real, &args);
+    }
     let session = std::env::current_dir()?;
     if !is_plain_build(&args) {
         return Err(Command::new(&real).args(&args).exec()).context(format!("cannot start {}", real.display()));
@@ -73,7 +105,19 @@ pub fn run(args: Vec<OsString>) -> Result<ExitCode> {
     if let Some(stamp) = stamp.filter(|_| status.success()) {
         fs::write(session.join(STAMP), stamp)?;
     }
-    Ok(ExitCode::from(status.code().map_or(101, |code| code as u8)))
+    Ok(exit_code(status))
+}
+
+/// Cargo's metadata, of the crates that a cell can meet.
+fn tell_of_crates(real: &OsStr, args: &[OsString]) -> Result<ExitCode> {
+    let output = Command::new(real).args(args).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {}", real.display()))?;
+    std::io::stdout().write_all(&crates::shown(&output.stdout))?;
+    Ok(exit_code(output.status))
+}
+
+fn exit_code(status: std::process::ExitStatus) -> ExitCode {
+    ExitCode::from(status.code().map_or(101, |code| code as u8))
 }
 
 /// `[--offline] build --target TRIPLE --message-format=json`

@@ -30,6 +30,7 @@ pub fn prepare() -> Result<()> {
     for name in ["RUST_BACKTRACE", "RUSTC_WRAPPER", PUMP_SOCKET, crate::wrapper::MARK] {
         unsafe { std::env::remove_var(name) };
     }
+    crate::cargo::restore_home();
     std::thread::spawn(move || obey(socket));
     Ok(())
 }

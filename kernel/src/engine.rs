@@ -179,7 +179,13 @@ impl Place {
         if let Some(rustc) = real_rustc() {
             let real = rustc.with_file_name("cargo");
             if real.is_file() {
-                unsafe { std::env::set_var(cargo::REAL, real) };
+                let learners = std::env::var_os(cargo::HOME).unwrap_or_default();
+                let home = cargo::home(&dir, &rustc)?;
+                unsafe {
+                    std::env::set_var(cargo::REAL, real);
+                    std::env::set_var(cargo::LEARNERS_HOME, learners);
+                    std::env::set_var(cargo::HOME, home);
+                }
             }
             unsafe { std::env::set_var("RUSTC", rustc) };
         }

@@ -4,6 +4,7 @@ mod cargo;
 mod cell;
 mod cells;
 mod cli;
+mod crates;
 mod displays;
 mod engine;
 mod fds;

@@ -213,7 +213,7 @@ mod tests {
         assert!(patched.lines().nth(3).unwrap().contains("#[track_caller] fn from"));
         assert!(patched.contains("format!(\"{}\", error)"));
         assert!(!patched.contains("eprintln!"));
-        assert!(patched.contains("flush(&mut std::io::stdout()); evcxr_variable_store\n}"));
+        assert!(patched.contains("flush(&mut std::io::stdout())); evcxr_variable_store\n}"));
     }
 
     #[test]
