@@ -12,7 +12,10 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::FileNotFound`] says where it was looked for.
 pub fn path(name: impl AsRef<Path>) -> Result<PathBuf> {
-    let name = name.as_ref();
+    find_anywhere(name.as_ref())
+}
+
+fn find_anywhere(name: &Path) -> Result<PathBuf> {
     let chosen = std::env::var_os("GPT_LAB_ASSETS").map(PathBuf::from);
     let here = std::env::current_dir().unwrap_or_default();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|lab| lab.join("assets"));

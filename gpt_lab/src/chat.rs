@@ -190,6 +190,10 @@ fn first_answer(text: &str) -> String {
 /// # Errors
 /// Those of [`Lora::load`].
 pub fn load_judge(body: &Gpt2, folder: impl AsRef<Path>) -> Result<ScoreModel> {
+    judge_from(body, folder.as_ref())
+}
+
+fn judge_from(body: &Gpt2, folder: &Path) -> Result<ScoreModel> {
     let lora = Lora::new(&ScoreModel::new(body, 0)?)?;
     lora.load("judge", folder)?;
     lora.merge_and_unload()

@@ -14,7 +14,7 @@ impl Windows {
     ///
     /// # Errors
     /// As [`Windows::from_tokens`]; [`Error::InvalidArgument`] for a tokenizer without an end-of-text mark.
-    pub fn of_instructions(rows: &[Instruction], tokenizer: &impl Tokenizer, context: usize) -> Result<Self> {
+    pub fn of_instructions(rows: &[Instruction], tokenizer: &dyn Tokenizer, context: usize) -> Result<Self> {
         let mut tokens = Vec::new();
         for row in rows {
             tokens.extend(Row::new(row, tokenizer)?.tokens);
@@ -44,7 +44,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(row: &Instruction, tokenizer: &impl Tokenizer) -> Result<Self> {
+    fn new(row: &Instruction, tokenizer: &dyn Tokenizer) -> Result<Self> {
         // Apart from each other, so that the prompt's tokens are those that generation begins with.
         let mut tokens = tokenizer.encode(&row.prompt())?;
         let prompt = tokens.len();
@@ -54,7 +54,7 @@ impl Row {
     }
 }
 
-fn end_of_text(tokenizer: &impl Tokenizer) -> Result<u32> {
+fn end_of_text(tokenizer: &dyn Tokenizer) -> Result<u32> {
     tokenizer.end_of_text().ok_or_else(|| Error::InvalidArgument {
         argument: "tokenizer",
         value: "one without an end-of-text mark".into(),
@@ -67,7 +67,7 @@ impl AnswerRows {
     ///
     /// # Errors
     /// [`Error::EmptyInput`] if no row is left; [`Error::InvalidArgument`] for a tokenizer without an end-of-text mark.
-    pub fn new(rows: &[Instruction], tokenizer: &impl Tokenizer, longest: usize) -> Result<Self> {
+    pub fn new(rows: &[Instruction], tokenizer: &dyn Tokenizer, longest: usize) -> Result<Self> {
         let all = rows.iter().map(|row| Row::new(row, tokenizer)).collect::<Result<Vec<_>>>()?;
         let (kept, long): (Vec<_>, Vec<_>) = all.into_iter().partition(|row| row.tokens.len() <= longest);
         if kept.is_empty() {

@@ -61,7 +61,10 @@ impl Comparisons {
     /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names file, line (or row) and field of
     /// what is missing or of another type; [`Error::EmptyInput`] if no comparison is left.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::load_from(path.as_ref())
+    }
+
+    fn load_from(path: &Path) -> Result<Self> {
         let mut comparisons = Comparisons::default();
         for row in table::rows(path)? {
             match parse(&row.json).map_err(|detail| Error::InvalidConfig { context: row.place, detail })? {
@@ -95,7 +98,7 @@ impl Comparisons {
     ///
     /// # Errors
     /// [`Error::UnknownCharacter`]; [`Error::EmptyInput`] if no row is left.
-    pub fn encode(&self, tokenizer: &impl Tokenizer, limit: usize) -> Result<TokenPairs> {
+    pub fn encode(&self, tokenizer: &dyn Tokenizer, limit: usize) -> Result<TokenPairs> {
         let mut pairs = TokenPairs::default();
         for row in &self.rows {
             let pair = TokenPair {
@@ -120,7 +123,7 @@ impl Comparisons {
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`].
-pub fn encode_answer(tokenizer: &impl Tokenizer, answer: &str) -> Result<Vec<u32>> {
+pub fn encode_answer(tokenizer: &dyn Tokenizer, answer: &str) -> Result<Vec<u32>> {
     let mut ids = tokenizer.encode(&format!(" {answer}"))?;
     ids.extend(tokenizer.end_of_text());
     Ok(ids)

@@ -34,11 +34,7 @@ pub struct AnswerRate {
 ///
 /// # Errors
 /// Those of [`generate_ids`]; [`Error::Stopped`] if the learner presses stop meanwhile.
-pub fn answer_rate<M, T>(model: &M, tokenizer: &T, rows: &[Instruction]) -> Result<AnswerRate>
-where
-    M: LanguageModel,
-    T: Tokenizer,
-{
+pub fn answer_rate(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer, rows: &[Instruction]) -> Result<AnswerRate> {
     let mut eos = model.eos_tokens();
     eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
     let config = GenerateConfig { max_new_tokens: LONGEST, eos_token_id: Some(eos), ..Default::default() };

@@ -160,7 +160,10 @@ impl Gpt2Config {
 
     /// Reads and validates a `config.json`. Unknown fields are ignored, except those that change what the model computes.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::load_from(path.as_ref())
+    }
+
+    fn load_from(path: &Path) -> Result<Self> {
         let context = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "reading", e))?;
         let invalid = |detail: String| Error::InvalidConfig { context: context.clone(), detail };

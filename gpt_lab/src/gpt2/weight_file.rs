@@ -41,7 +41,10 @@ enum Float {
 impl WeightFile {
     /// Opens a file and reads its header, which must account for the whole length of the file.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
+        Self::open_at(path.into())
+    }
+
+    fn open_at(path: PathBuf) -> Result<Self> {
         let fail = |e| Error::io(&path, "reading", e);
         let mut file = File::open(&path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::{Bias, Init, LoraConfig, ends_with, known};
 use super::mlp::uniform;
-use super::target::{Adaptable, Target, module_of};
+use super::target::{Parts, Target, module_of};
 use crate::{Adapter, Error, Param, Result, Rng};
 
 /// What PEFT puts before the name of every module.
@@ -36,10 +36,10 @@ pub(super) struct Owned {
 impl NamedAdapter {
     /// A fresh adapter. A of the layer number `i` is drawn from stream `2 i` of the seed, B, if it is not zero, from `2 i + 1`:
     /// the same layer gets the same numbers whatever else is adapted.
-    pub fn new<M: Adaptable>(name: &str, config: &LoraConfig, model: &M, seed: u64) -> Result<Self> {
+    pub fn new(name: &str, config: &LoraConfig, model: &Parts, seed: u64) -> Result<Self> {
         config.validate()?;
-        let (base, targets) = (model.base_params(), model.targets());
-        let saved = saved_modules(config, &base, &model.tied_modules())?;
+        let Parts { base, targets, tied, .. } = model;
+        let saved = saved_modules(config, base, tied)?;
         let free: Vec<usize> = (0..targets.len()).filter(|i| !within(&targets[*i].name, &saved)).collect();
         let names: Vec<String> = free.iter().map(|i| targets[*i].name.clone()).collect();
         let rng = Rng::new(seed);

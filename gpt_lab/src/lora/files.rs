@@ -11,7 +11,7 @@ use candle_core::Tensor;
 
 use super::adapter::{NamedAdapter, Owned, PREFIX};
 use super::peft_config;
-use super::target::{Adaptable, Target};
+use super::target::{Parts, Target};
 use crate::files::write_atomically;
 use crate::gpt2::weights::{WeightFile, to_safetensors};
 use crate::{Error, Param, Result};
@@ -20,7 +20,7 @@ const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Reads an adapter for this model; [`Lora::load`](super::Lora::load) lists the errors.
-pub(super) fn load<M: Adaptable>(name: &str, dir: &Path, model: &M) -> Result<NamedAdapter> {
+pub(super) fn load(name: &str, dir: &Path, model: &Parts) -> Result<NamedAdapter> {
     if !dir.exists() {
         return Err(Error::FileNotFound { path: dir.to_path_buf(), hint: String::new() });
     }
@@ -36,8 +36,7 @@ pub(super) fn load<M: Adaptable>(name: &str, dir: &Path, model: &M) -> Result<Na
     let mut adapter = NamedAdapter::new(name, &config, model, 0).map_err(unfit)?;
     let path = dir.join(WEIGHTS);
     let file = WeightFile::open(&path).map_err(|error| not_found_hint(error, dir))?;
-    let targets = model.targets();
-    let places = places(&adapter, &targets);
+    let places = places(&adapter, &model.targets);
     if let Some(stray) = file.names().iter().find(|key| !places.contains_key(*key)) {
         let detail = format!("it holds `{stray}`, for which this model and its configuration have no place");
         return Err(Error::AdapterBaseMismatch { path, detail });

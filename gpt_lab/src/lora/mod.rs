@@ -4,7 +4,7 @@
 //! have a small rank r. B starts at zero, so at first nothing changes.
 //!
 //! Reading order: [`config`] (what to adapt, and how), [`target`] (which layers a model offers), `adapter` (the tensors of one
-//! adapter), [`inject`] (adapters on a model: add, switch, merge, remove) with `state`, [`report`] (how much trains), `files` with
+//! adapter), [`inject`] (adapters on a model: add, switch, merge, remove) with `attached` and `state`, [`report`] (how much trains), `files` with
 //! [`peft_config`] (PEFT's files), [`mlp`] (a model small enough to print).
 //!
 //! The models know nothing of this module. Each of their linear layers owns an [`AdapterSlot`](crate::AdapterSlot), a list of what
@@ -12,6 +12,7 @@
 //! an adapted model is adapted wherever it is used.
 
 mod adapter;
+mod attached;
 pub mod config;
 mod files;
 pub mod inject;

@@ -23,6 +23,27 @@ pub trait Adaptable: Clone {
     }
 }
 
+/// What adapters need to know of a model. Without the model's type, so that what works with it is compiled once and not in
+/// every cell.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    /// [`Adaptable::base_params`].
+    pub base: Vec<Param>,
+    /// [`Adaptable::targets`].
+    pub targets: Vec<Target>,
+    /// [`Adaptable::tied_modules`].
+    pub tied: Vec<String>,
+    /// [`Adaptable::task_type`].
+    pub task_type: Option<&'static str>,
+}
+
+impl Parts {
+    pub fn of(model: &impl Adaptable) -> Self {
+        let (base, targets) = (model.base_params(), model.targets());
+        Parts { base, targets, tied: model.tied_modules(), task_type: model.task_type() }
+    }
+}
+
 /// A linear layer of a model. Clones share its weights and its slot.
 #[derive(Debug, Clone)]
 pub struct Target {

@@ -34,7 +34,7 @@ const FATES: [(Fate, &str, &str); 3] = [
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a row that the batch lacks; [`Error::TokenOutOfRange`] for ids that the tokenizer does not know.
-pub fn learnt(tokenizer: &impl Tokenizer, batch: &Batch, row: usize) -> Result<Picture> {
+pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Picture> {
     let rows = batch.inputs.dim(0)?;
     if row >= rows {
         let expected = format!("a row below {rows}");

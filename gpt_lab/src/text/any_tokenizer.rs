@@ -23,7 +23,11 @@ impl AnyTokenizer {
     /// # Errors
     /// Those of the two.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        let path = dir.as_ref().join("tokenizer.json");
+        Self::load_from(dir.as_ref())
+    }
+
+    fn load_from(dir: &Path) -> Result<Self> {
+        let path = dir.join("tokenizer.json");
         let json = if path.exists() { serde_json::from_str(&files::read_text(&path)?).ok() } else { None };
         match json.is_some_and(|json: Value| json["kind"] == "characters") {
             true => Ok(AnyTokenizer::Char(CharTokenizer::load(path)?)),

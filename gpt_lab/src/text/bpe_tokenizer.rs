@@ -72,7 +72,10 @@ impl BpeTokenizer {
     /// # Errors
     /// [`Error::FileNotFound`]; [`Error::InvalidConfig`] for a file that is no byte-level BPE.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
+        Self::load_from(dir.as_ref())
+    }
+
+    fn load_from(dir: &Path) -> Result<Self> {
         let (json, vocab) = (dir.join("tokenizer.json"), dir.join("vocab.json"));
         let declared = Declared::read(dir)?;
         if json.exists() {

@@ -100,7 +100,10 @@ impl CharTokenizer {
     /// # Errors
     /// [`Error::FileNotFound`]; [`Error::InvalidConfig`] where the file is something else or a character comes twice.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::load_from(path.as_ref())
+    }
+
+    fn load_from(path: &Path) -> Result<Self> {
         let invalid = |detail: String| Error::InvalidConfig { context: path.display().to_string(), detail };
         let saved: Saved = serde_json::from_str(&files::read_text(path)?)
             .map_err(|e| invalid(format!("not a character tokenizer: {e}")))?;

@@ -67,7 +67,10 @@ impl History {
     /// # Errors
     /// [`Error::FileNotFound`], [`Error::Io`], or [`Error::InvalidConfig`] for a file that holds something else.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::load_from(path.as_ref())
+    }
+
+    fn load_from(path: &Path) -> Result<Self> {
         let json = fs::read_to_string(path).map_err(|error| Error::io(path, "reading", error))?;
         serde_json::from_str(&json).map_err(|error| Error::InvalidConfig {
             context: path.display().to_string(),
