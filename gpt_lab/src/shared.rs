@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A value that does not change any more; clones share it.
+/// A value that is only read any more; clones share it.
 pub(crate) struct Shared<T> {
     value: Arc<dyn Any + Send + Sync>,
     kind: PhantomData<T>,

@@ -40,38 +40,66 @@ const CRATE: &str = "ctx";
 /// knows nothing. Evcxr asks `rustup which cargo`, then the PATH.
 pub fn tools(session: &Path, rustc: &Path) -> Result<PathBuf> {
     let folder = session.join("tools");
-    fs::create_dir_all(&folder)?;
     let own = std::env::current_exe()?;
-    for (name, program) in [("cargo", own.as_path()), ("rustup", Path::new("/bin/false")), ("rustc", rustc)] {
-        let link = folder.join(name);
-        let _ = fs::remove_file(&link);
-        std::os::unix::fs::symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
-    }
+    link(&folder, "cargo", &own)?;
+    link(&folder, "rustup", Path::new("/bin/false"))?;
+    link(&folder, "rustc", rustc)?;
     Ok(folder)
 }
 
-/// A cargo home whose `bin` holds this binary as `cargo`: there rust-analyzer looks first. The learner's own is kept in the
-/// environment for [`restore_home`].
+/// The learner's cargo home once more, but with this binary as `cargo` in `bin`: there rust-analyzer looks first. The learner's
+/// own is kept in the environment for [`restore_home`].
 pub fn home(session: &Path, rustc: &Path) -> Result<PathBuf> {
     let home = session.join("home");
-    fs::create_dir_all(home.join("bin"))?;
-    let own = std::env::current_exe()?;
-    for (name, program) in [("cargo", own.as_path()), ("rustc", rustc)] {
-        let link = home.join("bin").join(name);
-        let _ = fs::remove_file(&link);
-        std::os::unix::fs::symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    let users = std::env::var_os("HOME").map(|users| Path::new(&users).join(".cargo"));
+    let learners = std::env::var_os(HOME).filter(|path| !path.is_empty()).map(PathBuf::from).or(users);
+    if let Some(learners) = learners {
+        // What cargo makes there must not be made in a directory that goes with the session.
+        for needed in ["registry", "git"] {
+            let _ = fs::create_dir_all(learners.join(needed));
+        }
+        for entry in fs::read_dir(&learners).into_iter().flatten().flatten().filter(|entry| entry.file_name() != "bin")
+        {
+            link(&home, entry.file_name(), &entry.path())?;
+        }
     }
+    link(&home.join("bin"), "cargo", &std::env::current_exe()?)?;
+    link(&home.join("bin"), "rustc", rustc)?;
     Ok(home)
+}
+
+fn link(folder: &Path, name: impl AsRef<Path>, program: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let link = folder.join(name);
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))
 }
 
 /// Back to the learner's cargo home, for whatever this process does or starts. No other thread may run yet.
 pub fn restore_home() {
     let Some(own) = std::env::var_os(LEARNERS_HOME) else { return };
+    set_home(&own);
     // SAFETY: this process has one thread.
-    unsafe {
-        std::env::remove_var(LEARNERS_HOME);
-        if own.is_empty() { std::env::remove_var(HOME) } else { std::env::set_var(HOME, own) }
-    }
+    unsafe { std::env::remove_var(LEARNERS_HOME) }
+}
+
+/// The learner's cargo home for a while, in the engine; what was there comes back with [`take_home_back`]. No other thread may look
+/// at the environment meanwhile; ours do not.
+pub fn lend_home() -> Option<OsString> {
+    let analyzers = std::env::var_os(HOME).filter(|_| std::env::var_os(LEARNERS_HOME).is_some());
+    let learners = std::env::var_os(LEARNERS_HOME).filter(|_| analyzers.is_some());
+    set_home(&learners?);
+    analyzers
+}
+
+/// See [`lend_home`].
+pub fn take_home_back(analyzers: OsString) {
+    set_home(&analyzers);
+}
+
+fn set_home(home: &OsStr) {
+    // SAFETY: the callers say that no other thread looks at the environment.
+    unsafe { if home.is_empty() { std::env::remove_var(HOME) } else { std::env::set_var(HOME, home) } }
 }
 
 /// Whether this process was started under the name of cargo.
@@ -83,6 +111,12 @@ pub fn is_called() -> bool {
 /// What evcxr wants of cargo.
 pub fn run(args: Vec<OsString>) -> Result<ExitCode> {
     restore_home();
+    // Whatever evcxr puts between cargo and rustc (`:sccache`, `:cache`): all cells of a session must have our store of variables.
+    // SAFETY: this process has one thread.
+    unsafe {
+        std::env::remove_var("EVCXR_RUSTC_WRAPPER");
+        std::env::set_var("RUSTC_WRAPPER", std::env::current_exe()?);
+    }
     let real = std::env::var_os(REAL).context("the real cargo is not known")?;
     if crates::is_analyzers(&args) {
         return tell_of_crates(&real, &args);

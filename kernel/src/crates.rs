@@ -9,15 +9,44 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
-/// For crates that come with `gpt_lab`, the dependencies whose types show in what they offer. Of a crate that is not listed, such
-/// as a learner's own `:dep`, all are told.
+/// The dependencies of `gpt_lab` of which nothing shows in what it offers.
+const INSIDE: &[&str] = &[
+    "gemm",
+    "lexopt",
+    "parquet",
+    "plotters",
+    "proc-macro2",
+    "rand_chacha",
+    "rayon",
+    "regex",
+    "ring",
+    "rustyline",
+    "safetensors",
+    "serde",
+    "syn",
+    "thiserror",
+    "tokenizers",
+    "ureq",
+];
+
+/// For crates that come with `gpt_lab`, the dependencies whose types show in what they offer.
 const SHOWN: &[(&str, &[&str])] = &[
-    ("gpt_lab", &["candle-core", "candle-nn"]),
+    ("candle-core", &["half", "num-traits", "safetensors"]),
     ("candle-nn", &["candle-core", "half", "num-traits"]),
-    ("candle-core", &["half", "num-traits"]),
     ("half", &[]),
     ("num-traits", &[]),
+    ("safetensors", &[]),
+    ("serde_json", &[]),
 ];
+
+/// Whether one of a crate's dependencies is told of. Of crates that are not listed all are, and of the learner's own `:dep` too.
+fn shows(name: &str, is_learners: bool, dep: &str) -> bool {
+    if name == "gpt_lab" {
+        return !INSIDE.contains(&dep);
+    }
+    let shown = SHOWN.iter().find(|(listed, _)| *listed == name && !is_learners);
+    shown.is_none_or(|(_, shown)| shown.contains(&dep))
+}
 
 /// Whether cargo is asked for metadata as rust-analyzer asks (evcxr asks for all platforms, and needs all crates).
 pub fn is_analyzers(args: &[OsString]) -> bool {
@@ -51,19 +80,21 @@ fn reached(metadata: &Value) -> Option<HashSet<String>> {
         packages.map(|package| Some((package["id"].as_str()?, package["name"].as_str()?))).collect::<Option<_>>()?;
     let nodes = metadata["resolve"]["nodes"].as_array()?.iter();
     let nodes: HashMap<&str, &Value> = nodes.map(|node| Some((node["id"].as_str()?, node))).collect::<Option<_>>()?;
-    let mut open: Vec<&str> =
-        metadata["workspace_members"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
-    let mut reached = HashSet::new();
+    let deps_of = |id: &str| -> Option<Vec<&str>> {
+        nodes.get(id)?["deps"].as_array()?.iter().map(|dep| dep["pkg"].as_str()).collect()
+    };
+    let members = metadata["workspace_members"].as_array()?.iter();
+    let members: Vec<&str> = members.map(Value::as_str).collect::<Option<_>>()?;
+    let of_members = members.iter().map(|id| deps_of(id)).collect::<Option<Vec<_>>>()?;
+    let learners: HashSet<&str> = of_members.into_iter().flatten().collect();
+    let (mut open, mut reached) = (members, HashSet::new());
     while let Some(id) = open.pop() {
-        if !reached.insert(id.to_owned()) {
-            continue;
-        }
-        let shown = SHOWN.iter().find(|(name, _)| names.get(id) == Some(name)).map(|(_, shown)| *shown);
-        for dep in nodes.get(id)?["deps"].as_array()? {
-            let dep = dep["pkg"].as_str()?;
-            let name = names.get(dep)?;
-            if shown.is_none_or(|shown| shown.contains(name)) {
-                open.push(dep);
+        if reached.insert(id.to_owned()) {
+            let name = names.get(id)?;
+            for dep in deps_of(id)? {
+                if shows(name, learners.contains(id), names.get(dep)?) {
+                    open.push(dep);
+                }
             }
         }
     }
@@ -94,7 +125,7 @@ mod tests {
     fn what_works_inside_gpt_lab_is_left_out_and_what_the_learner_adds_is_not() {
         let whole = metadata(&[
             ("ctx", &["gpt_lab", "rand"]),
-            ("gpt_lab", &["candle-core", "candle-nn", "ring", "serde"]),
+            ("gpt_lab", &["candle-core", "candle-nn", "ring", "serde", "new"]),
             ("candle-core", &["gemm", "half", "num-traits"]),
             ("candle-nn", &["candle-core", "half", "num-traits", "rayon"]),
             ("half", &["zerocopy"]),
@@ -105,10 +136,11 @@ mod tests {
             ("gemm", &["rayon"]),
             ("rayon", &[]),
             ("ring", &[]),
+            ("new", &[]),
         ]);
         let short: Value = serde_json::from_slice(&shown(whole.to_string().as_bytes())).unwrap();
         let expected =
-            ["ctx", "gpt_lab", "candle-core", "candle-nn", "half", "rand", "zerocopy", "serde", "num-traits"];
+            ["ctx", "gpt_lab", "candle-core", "candle-nn", "half", "rand", "zerocopy", "serde", "num-traits", "new"];
         assert_eq!(names(&short), expected);
         let nodes = short["resolve"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), expected.len());
@@ -117,10 +149,22 @@ mod tests {
             assert!(node["deps"].as_array().unwrap().iter().all(|dep| known.contains(&dep["pkg"])));
             assert!(node["dependencies"].as_array().unwrap().iter().all(|dep| known.contains(dep)));
         }
-        assert_eq!(
-            nodes[1]["dependencies"],
-            json!(["registry#candle-core@1", "registry#candle-nn@1", "registry#serde@1"])
-        );
+        let kept = ["candle-core", "candle-nn", "serde", "new"].map(|name| format!("registry#{name}@1"));
+        assert_eq!(nodes[1]["dependencies"], json!(kept));
+    }
+
+    #[test]
+    fn a_crate_that_the_learner_asks_for_is_told_whole() {
+        let whole = metadata(&[
+            ("ctx", &["gpt_lab", "half"]),
+            ("gpt_lab", &["candle-core"]),
+            ("candle-core", &["half", "gemm"]),
+            ("half", &["zerocopy"]),
+            ("zerocopy", &[]),
+            ("gemm", &[]),
+        ]);
+        let short: Value = serde_json::from_slice(&shown(whole.to_string().as_bytes())).unwrap();
+        assert_eq!(names(&short), ["ctx", "gpt_lab", "candle-core", "half", "zerocopy"]);
     }
 
     #[test]

@@ -149,6 +149,7 @@ struct Place {
 impl Place {
     /// Makes the files and sets the environment; no other thread may run yet.
     fn prepare(layout: &Layout, session: Session) -> Result<Place> {
+        cargo::restore_home(); // a cell of another kernel may have started this one
         let dir = session.dir.clone();
         let socket = dir.join("cells.sock");
         let fifo = dir.join("channel");
@@ -539,11 +540,15 @@ impl Worker {
             self.reply.send(&FromEngine::InputRequest { prompt, password });
             self.inputs.recv().unwrap_or_default()
         };
+        // Evcxr runs lines such as `!cargo install …` in this process, with its environment.
+        let analyzers_home = code.lines().any(|line| line.starts_with('!')).then(cargo::lend_home);
         let run = || {
             let mut callbacks = EvalCallbacks { input_reader: &|request| ask(request.is_password) };
             context.execute_with_callbacks(code, &mut callbacks)
         };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let result = catch_unwind(AssertUnwindSafe(run));
+        analyzers_home.flatten().into_iter().for_each(cargo::take_home_back);
+        result.unwrap_or_else(|_| {
             Err(Error::Message("evcxr itself failed on this cell; nothing was run, all variables are kept".to_owned()))
         })
     }

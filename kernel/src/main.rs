@@ -46,12 +46,12 @@ fn role() -> anyhow::Result<ExitCode> {
         cell::prepare()?;
         evcxr::runtime_hook();
     }
-    if std::env::var_os("EVCXR_RUSTC_WRAPPER").is_some() {
-        // `:cache` is on: evcxr's own wrapper.
-        evcxr::runtime_hook();
-    }
     if cargo::is_called() {
         return cargo::run(std::env::args_os().skip(1).collect());
+    }
+    if std::env::var_os("EVCXR_RUSTC_WRAPPER").is_some() {
+        // `:cache` is on, and there is no cargo in whose place we stand: evcxr's own wrapper.
+        evcxr::runtime_hook();
     }
     let mut args = std::env::args().skip(1);
     if std::env::var_os(wrapper::MARK).is_some() {

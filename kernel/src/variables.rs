@@ -11,30 +11,50 @@ const CELL: &str = "pub extern \"C\" fn run_user_code_";
 
 /// Exchanges evcxr's store for ours, on the same lines.
 pub fn small_store(source: &str) -> String {
-    let bounds =
-        ["\nmod evcxr_internal_runtime {\n", "\npub struct VariableStore {\n", "\npub fn create_variable_store()"];
-    let places = bounds.map(|text| source.find(text));
-    let [Some(module), Some(start), Some(end)] = places else { return source.to_owned() };
-    let (_comment, ours) = include_str!("store.rs").split_once("\n\n").expect("a comment, a blank line, the code");
-    let lines = |text: &str| text.trim_end().matches('\n').count();
-    let room = source.get(start + 1..end).map(|theirs| theirs.matches('\n').count());
-    let Some(blank) = room.and_then(|room| room.checked_sub(lines(ours))).filter(|_| module < start) else {
-        return source.to_owned();
+    // Items of the learner's own, which come before, may have these names too.
+    let after = |place: usize, text: &str| Some(place + source[place..].find(text)?);
+    let bounds = || {
+        let module = after(0, "\nmod evcxr_internal_runtime {\n")?;
+        let start = after(module, "\npub struct VariableStore {\n")? + 1;
+        Some((start, after(start, "\npub fn create_variable_store()")?))
     };
-    format!("{}{}{}{}", &source[..=start], ours.trim_end(), "\n".repeat(blank), &source[end..])
+    let Some((start, end)) = bounds() else { return source.to_owned() };
+    let (_comment, ours) = include_str!("store.rs").split_once("\n\n").expect("a comment, a blank line, the code");
+    let ours = ours.trim_end();
+    let lines = |text: &str| text.matches('\n').count();
+    let Some(blank) = lines(&source[start..end]).checked_sub(lines(ours)) else { return source.to_owned() };
+    format!("{}{ours}{}{}", &source[..start], "\n".repeat(blank), &source[end..])
 }
 
 /// The source without what it does with variables that the cell does not mention, on the same lines; `None` if it mentions all.
 ///
 /// To mention is to contain the name as a word, be it in a string (`"{name}"`) or a comment. Items outside the cell's function
-/// cannot see variables. What is missing all the same shows as an error E0425; then the whole source is the one to compile.
+/// cannot see variables. What is missing all the same shows as an error E0425; then the whole source is the one to compile. Names
+/// that are not plain ASCII words (`r#type`) are always kept. So is the check of a variable whose type the learner has defined:
+/// when it is defined anew, the variable is lost, and that must be found before the cell makes a new one of that name.
 pub fn only_mentioned(source: &str) -> Option<String> {
-    let (before, cell) = source.split_at(source.find(CELL)?);
+    let (items, cell) = source.split_at(source.find(CELL)?);
     let written = cell.lines().filter(|line| touched_variable(line).is_none());
     let mentioned: HashSet<&str> = written.flat_map(words).collect();
-    let is_idle = |line: &str| touched_variable(line.trim_end()).is_some_and(|name| !mentioned.contains(name));
+    let defined = types_defined_in(items);
+    let is_idle = |line: &str| {
+        let checks_own_type = line.starts_with("vars_ok &= ") && words(line).any(|word| defined.contains(word));
+        let name = touched_variable(line.trim_end()).filter(|name| is_plain(name) && !mentioned.contains(name));
+        name.is_some() && !checks_own_type
+    };
     let kept: String = cell.split_inclusive('\n').map(|line| if is_idle(line) { "\n" } else { line }).collect();
-    (kept != cell).then(|| before.to_owned() + &kept)
+    (kept != cell).then(|| items.to_owned() + &kept)
+}
+
+/// The words that follow `struct` and the like.
+fn types_defined_in(items: &str) -> HashSet<&str> {
+    let all: Vec<&str> = words(items).collect();
+    let pairs = all.windows(2).filter(|pair| matches!(pair[0], "struct" | "enum" | "union" | "type"));
+    pairs.map(|pair| pair[1]).collect()
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The variable that a line of evcxr's checks, takes out or puts back.
@@ -73,8 +93,13 @@ mod tests {
         assert_eq!(small_store(&patched), patched, "a second pass changes nothing");
         let short = cell.replace(&"  theirs\n".repeat(70), "");
         assert_eq!(small_store(&short), short, "no room for it");
-        let learners = "fn f() {}\npub struct VariableStore {\n}\n";
+        let learners = "fn f() {}\npub fn create_variable_store() {}\npub struct VariableStore {\n}\n";
         assert_eq!(small_store(learners), learners);
+        assert_eq!(
+            small_store(&format!("{learners}{cell}")),
+            format!("{learners}{patched}"),
+            "the learner has the names, too"
+        );
     }
 
     /// As it is in a cell.
@@ -141,7 +166,17 @@ mod tests {
 
     #[test]
     fn a_variable_that_the_cell_makes_is_put_away() {
-        let code = "let new = 1;\nevcxr_variable_store.put_variable::<i32>(stringify!(new), new);";
-        assert!(only_mentioned(&cell(code)).unwrap().contains(code));
+        for name in ["new", "r#type", "संख्या", "e\u{301}t"] {
+            let code =
+                format!("let {name} = 1;\nevcxr_variable_store.put_variable::<i32>(stringify!({name}), {name});");
+            assert!(only_mentioned(&cell(&code)).unwrap().contains(&code), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_type_of_the_learners_own_is_checked_in_every_cell() {
+        let source = cell("let a = 1;").replace("Vec<(String, u8)>", "Vec<Point>");
+        let checks = |items: &str| only_mentioned(&format!("{items}{source}")).unwrap().matches("(text)").count();
+        assert_eq!(["struct Point;\n", "pub enum Point {}\n", "struct Other;\n", ""].map(checks), [1, 1, 0, 0]);
     }
 }

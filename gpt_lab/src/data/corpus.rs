@@ -89,10 +89,10 @@ impl Corpus {
     /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files that
     /// cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
     pub fn from_folder(path: impl AsRef<Path>, language: Language) -> Result<Self> {
-        Self::of_files_in(path.as_ref(), language)
+        Self::from_folder_at(path.as_ref(), language)
     }
 
-    fn of_files_in(path: &Path, language: Language) -> Result<Self> {
+    fn from_folder_at(path: &Path, language: Language) -> Result<Self> {
         let files: Vec<_> = source_files(path, language)?.into_iter().map(|file| (PathBuf::new(), file)).collect();
         let corpus = Self::from_files(&files);
         if corpus.functions.is_empty() {

@@ -35,7 +35,11 @@ impl Instruction {
     /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names the file, the line (in a list
     /// and in Parquet, the row) and the field; [`Error::EmptyInput`] for a file without rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
-        table::rows(path.as_ref())?.iter().map(|row| Self::from_json(&row.json, &row.place)).collect()
+        Self::read_from(path.as_ref())
+    }
+
+    fn read_from(path: &Path) -> Result<Vec<Self>> {
+        table::rows(path)?.iter().map(|row| Self::from_json(&row.json, &row.place)).collect()
     }
 
     fn from_json(row: &Value, place: &str) -> Result<Self> {

@@ -1,4 +1,4 @@
-//! What a [`Lora`](super::Lora) does, whatever its model: cells compile what depends on a type of theirs, this is compiled once.
+//! What a [`Lora`](super::Lora) does, whatever its model: what is generic is compiled in every cell that uses it, this only once.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ pub(super) struct Attached {
 }
 
 impl Attached {
+    /// [`Lora::new`](super::Lora::new).
     pub fn to(model: Parts) -> Result<Self> {
         if let Some(target) = model.targets.iter().find(|target| !target.slot.active().is_empty()) {
             return Err(Error::InvalidArgument {
@@ -83,6 +84,7 @@ impl Attached {
         Ok(Enable { state: &self.state, targets: &self.model.targets })
     }
 
+    /// [`Lora::merge`](super::Lora::merge) and [`Lora::unmerge`](super::Lora::unmerge).
     pub fn set_merged(&self, merged: bool) -> Result<()> {
         self.lock().change(&self.model.targets, |state| state.merge = merged)
     }

@@ -56,7 +56,8 @@ impl<M: Adaptable> Lora<M> {
     /// # Errors
     /// - [`FileNotFound`](crate::Error::FileNotFound), [`TruncatedFile`](crate::Error::TruncatedFile),
     ///   [`NonFiniteWeight`](crate::Error::NonFiniteWeight): as for models;
-    /// - [`UnsupportedPeftType`](crate::Error::UnsupportedPeftType): another kind of adapter, or a feature that changes the numbers;
+    /// - [`UnsupportedPeftType`](crate::Error::UnsupportedPeftType): another kind of adapter, or a feature that changes the
+    ///   numbers;
     /// - [`AdapterBaseMismatch`](crate::Error::AdapterBaseMismatch): targets that the model lacks, keys that have no place in it,
     ///   tensors of another shape (another base model, or another rank than the configuration says);
     /// - [`MissingTensor`](crate::Error::MissingTensor): a tensor that the configuration asks for.

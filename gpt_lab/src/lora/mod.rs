@@ -4,8 +4,8 @@
 //! have a small rank r. B starts at zero, so at first nothing changes.
 //!
 //! Reading order: [`config`] (what to adapt, and how), [`target`] (which layers a model offers), `adapter` (the tensors of one
-//! adapter), [`inject`] (adapters on a model: add, switch, merge, remove) with `attached` and `state`, [`report`] (how much trains), `files` with
-//! [`peft_config`] (PEFT's files), [`mlp`] (a model small enough to print).
+//! adapter), [`inject`] (adapters on a model: add, switch, merge, remove) with `attached` and `state`, [`report`] (how much
+//! trains), `files` with [`peft_config`] (PEFT's files), [`mlp`] (a model small enough to print).
 //!
 //! The models know nothing of this module. Each of their linear layers owns an [`AdapterSlot`](crate::AdapterSlot), a list of what
 //! to add, empty at first; a [`Lora`] fills it and empties it. Clones of a model share the slots as they share the weights, so

@@ -51,7 +51,7 @@ pub fn judge(model: &ScoreModel, pairs: &TokenPairs, batch_size: usize) -> Resul
 /// [`Error::UnknownCharacter`]; what [`ScoreModel::rewards`] refuses.
 pub fn score_answers(
     model: &ScoreModel,
-    tokenizer: &impl Tokenizer,
+    tokenizer: &dyn Tokenizer,
     question: &str,
     answers: &[&str],
 ) -> Result<Vec<f32>> {

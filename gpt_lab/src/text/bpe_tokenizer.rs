@@ -40,7 +40,7 @@ pub struct BpeTokenizer {
     /// The same, but finds special tokens; made when it is first needed.
     marking: OnceLock<Shared<HfTokenizer>>,
     pieces: Pieces,
-    /// In ascending order.
+    /// In ascending order. A list, because cells compile the destructor of what they hold.
     special: Vec<u32>,
     end_of_text: Option<u32>,
     source: PathBuf,
@@ -142,8 +142,8 @@ impl BpeTokenizer {
             add(&mut inner, AddedToken::from(content.clone(), true)).map_err(invalid)?;
         }
         let added = inner.get_added_tokens_decoder();
-        let special: BTreeSet<u32> = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
-        let special = special.into_iter().collect();
+        let mut special: Vec<u32> = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        special.sort_unstable();
         let pieces = Pieces::of(&inner).map_err(invalid)?;
         inner.set_encode_special_tokens(true);
         let end_of_text = end_of_text.map(|(id, _)| id);
@@ -177,7 +177,7 @@ impl BpeTokenizer {
     /// # Errors
     /// As [`decode`](Tokenizer::decode).
     pub fn decode_without_marks(&self, ids: &[u32]) -> Result<String> {
-        let text: Vec<u32> = ids.iter().copied().filter(|id| !self.special.contains(id)).collect();
+        let text: Vec<u32> = ids.iter().copied().filter(|id| self.special.binary_search(id).is_err()).collect();
         self.decode(&text)
     }
 

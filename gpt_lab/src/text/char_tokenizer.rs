@@ -85,6 +85,10 @@ impl CharTokenizer {
 
     /// Writes the vocabulary as JSON; an older file is replaced whole or not at all.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        files::write_atomically(path.as_ref(), self.json().as_bytes())
+    }
+
+    fn json(&self) -> String {
         let saved = Saved {
             kind: "characters".into(),
             end_of_text: END_OF_TEXT.into(),
@@ -92,7 +96,7 @@ impl CharTokenizer {
         };
         let mut json = serde_json::to_string_pretty(&saved).expect("strings are always JSON");
         json.push('\n');
-        files::write_atomically(path.as_ref(), json.as_bytes())
+        json
     }
 
     /// Reads what [`save`](Self::save) wrote.
