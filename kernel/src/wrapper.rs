@@ -11,7 +11,8 @@
 //! process. If the learner changes `gpt_lab`, the session keeps what it has until the kernel is restarted.
 //!
 //! Lines keep their numbers, so that the compiler's messages stay right. Where the expected text is not found, nothing
-//! is changed and the kernel falls back to what evcxr prints.
+//! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a session, so
+//! its text is looked for where nobody's but evcxr's can be.
 
 use crate::{cargo, variables};
 use anyhow::{Context, Result};
