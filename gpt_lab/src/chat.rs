@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::Comparison;
+use crate::eval::score_answers;
 use crate::generate::{GenerateConfig, LanguageModel, Token, generate_with};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
-use crate::reward::{ScoreModel, score_answers};
+use crate::reward::ScoreModel;
 use crate::text::{AnyTokenizer, Tokenizer};
 use crate::{Error, Result, assets};
 

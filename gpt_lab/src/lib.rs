@@ -24,52 +24,41 @@
 //! Letters in shapes, the same everywhere: `B` batch, `T` time (positions), `C` = `n_embd`, `H` heads, `D` = head size
 //! (`C / H`), `V` vocabulary.
 
-mod adapter;
 pub mod align;
-pub mod assets;
 pub mod chat;
+mod core;
 pub mod data;
-mod error;
-mod files;
+pub mod eval;
 pub mod generate;
 pub mod gpt2;
 pub mod hub;
 pub mod lab;
 pub mod lesson;
 pub mod lora;
+pub mod nn;
 pub mod ops;
-mod param;
-mod pool;
-pub mod process;
 pub mod reward;
-mod rng;
-mod shared;
 pub mod show;
-mod stop;
 pub mod text;
 pub mod train;
 
-pub use adapter::{Adapter, AdapterSlot};
+pub use crate::core::{Error, Mode, Param, Result, Rng, assets, process, write_atomically};
 pub use candle_core;
 pub use candle_nn;
-pub use error::{Error, Result};
-pub use files::write_atomically;
-pub use param::{Mode, Param};
-pub use rng::Rng;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
     pub use crate::data::{
         AnswerRows, Batch, Comparison, Comparisons, Corpus, Examples, Instruction, Split, TokenPairs, Windows,
     };
+    pub use crate::eval::{AnswerRate, answer_rate, judge, score_answers};
     pub use crate::generate::{
-        AnswerRate, EarlyStopping, GenerateConfig, answer_rate, beam_search, generate, generate_ids, generate_many,
-        generate_with, score,
+        EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
     pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
-    pub use crate::reward::{ScoreModel, judge, score_answers};
+    pub use crate::reward::ScoreModel;
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{
         AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,

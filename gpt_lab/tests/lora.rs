@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use gpt_lab::gpt2::{Gpt2, Gpt2Config, grad_audit};
 use gpt_lab::lora::{Adaptable, Bias, Init, Report};
 use gpt_lab::prelude::*;
-use gpt_lab::reward::Pairs;
+use gpt_lab::data::Pairs;
 use gpt_lab::train::Silent;
 
 fn tiny() -> Gpt2 {

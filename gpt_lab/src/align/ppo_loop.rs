@@ -6,8 +6,9 @@ use candle_core::{Device, Tensor};
 
 use super::actor::{ActorCritic, Moves, Written, answer_mask};
 use super::ppo::{self, Advantages, TokenRewards};
+use crate::core::stop;
 use crate::train::{AdamW, AdamWOptions, Gradients, Silent, Stopped, clip_factor, require_trainable};
-use crate::{Error, Mode, Result, Rng, stop};
+use crate::{Error, Mode, Result, Rng};
 
 /// Streams of the seed: the order of the prompts, the answers, the order within an iteration, the adapters' dropout.
 const PROMPTS: u64 = 1;

@@ -2,8 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
-use super::corpus::{fnv1a, grouped};
 use super::{Batch, Examples, Instruction, Windows};
+use crate::core::format::thousands;
+use crate::core::hash::fnv1a;
 use crate::ops::IGNORE_INDEX;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -115,11 +116,11 @@ impl AnswerRows {
 impl std::fmt::Display for AnswerRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (all, learnt) = self.token_counts();
-        let (rows, all, learnt) = (grouped(self.len()), grouped(all), grouped(learnt));
+        let (rows, all, learnt) = (thousands(self.len()), thousands(all), thousands(learnt));
         write!(f, "{rows} rows, {all} tokens, {learnt} of them learnt from")?;
         match self.dropped {
             0 => Ok(()),
-            dropped => write!(f, "; {} longer than {} tokens were dropped", grouped(dropped), self.longest),
+            dropped => write!(f, "; {} longer than {} tokens were dropped", thousands(dropped), self.longest),
         }
     }
 }

@@ -8,11 +8,10 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-use super::corpus::fnv1a;
 use super::instructions::names_one_of;
 use super::table;
-use super::{Batch, Examples};
-use crate::reward::Pairs;
+use super::{Batch, Examples, Pairs};
+use crate::core::hash::fnv1a;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 

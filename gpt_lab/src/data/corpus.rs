@@ -10,6 +10,8 @@ use rayon::prelude::*;
 
 use super::windows::Split;
 use super::{python_source, registry, rust_source};
+use crate::core::format::thousands;
+use crate::core::hash::fnv1a;
 use crate::text::CharTokenizer;
 use crate::{Error, Result, Rng};
 
@@ -216,7 +218,7 @@ impl Corpus {
 /// `1,234 functions, 567,890 characters (left out: …)`
 impl fmt::Display for Corpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} functions, {} characters", grouped(self.len()), grouped(self.characters()))?;
+        write!(f, "{} functions, {} characters", thousands(self.len()), thousands(self.characters()))?;
         let Skipped { files, duplicates, by_length, by_character } = &self.skipped;
         let left_out: Vec<String> = [
             (files.len(), "unreadable files"),
@@ -226,7 +228,7 @@ impl fmt::Display for Corpus {
         ]
         .into_iter()
         .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{} {what}", grouped(n)))
+        .map(|(n, what)| format!("{} {what}", thousands(n)))
         .collect();
         if left_out.is_empty() { Ok(()) } else { write!(f, " (left out: {})", left_out.join(", ")) }
     }
@@ -265,19 +267,6 @@ fn source_files(folder: &Path, language: Language) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// 64-bit FNV-1a (Fowler, Noll and Vo).
-pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
 }
 
 #[cfg(test)]
@@ -336,7 +325,5 @@ mod tests {
         let sample = numbered(900).sample(1000, 3);
         assert!((980..=1000).contains(&sample.characters()), "{}", sample.characters());
         assert_eq!(numbered(3).sample(1000, 3).len(), 3);
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 }

@@ -10,7 +10,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as ParquetRow};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, files};
+use crate::core::files;
+use crate::{Error, Result};
 
 /// The first and the last four bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::Corpus;
-use super::corpus::fnv1a;
+use crate::core::hash::fnv1a;
 use crate::text::Tokenizer;
 use crate::{Error, Result, Rng};
 

@@ -4,7 +4,8 @@ use super::processors::Context;
 use super::reader::Reader;
 use super::sampler::{draw, likeliest, softmax};
 use super::{GenerateConfig, LanguageModel, beam_search};
-use crate::{Error, Result, Rng, stop};
+use crate::core::stop;
+use crate::{Error, Result, Rng};
 
 /// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

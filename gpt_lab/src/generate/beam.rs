@@ -8,7 +8,8 @@ use super::processors::Context;
 use super::reader::Reader;
 use super::sampler::log_softmax;
 use super::{EarlyStopping, Ended, GenerateConfig, LanguageModel, Sequence};
-use crate::{Error, Result, stop};
+use crate::core::stop;
+use crate::{Error, Result};
 
 /// A search and its history.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,9 +3,8 @@
 //! [`GenerateConfig`] says how. Scores pass through `processors`; [`generate_ids`] is the loop that takes the likeliest token or
 //! draws one (`sampler`), [`beam_search`] follows several texts at once. With a tokenizer, [`Generator`] hands out token by
 //! token, and [`generate`], [`generate_with`] and [`generate_many`] run to the end. [`score`] asks how likely a model finds a
-//! text that is there already, and [`answer_rate`] how often it answers instructions rightly.
+//! text that is there already.
 
-mod answers;
 mod batch;
 mod beam;
 mod config;
@@ -15,7 +14,6 @@ mod reader;
 mod sampler;
 mod score;
 
-pub use answers::{AnswerRate, Response, answer_rate};
 pub(crate) use batch::draw_ids;
 pub use batch::{Ended, Sequence, generate_ids};
 pub use beam::{BeamSearch, Candidate, Fate, beam_search};

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::config::Gpt2Config;
-use super::layers::{Linear, Source, draw, dropout};
+use crate::nn::layers::{Linear, Source, draw, dropout};
 use crate::{Mode, Param, Result, ops};
 
 /// Causal self-attention of `n_head` heads.

@@ -4,8 +4,8 @@ use candle_core::{D, Tensor};
 
 use super::attention::Attention;
 use super::config::{Activation, Gpt2Config};
-use super::layers::{LayerNorm, Source, draw};
 use super::mlp::Mlp;
+use crate::nn::layers::{LayerNorm, Source, draw};
 use crate::ops::{AttentionBlock, MlpBlock};
 use crate::{Mode, Param, Result, ops};
 

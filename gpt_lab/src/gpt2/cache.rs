@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 
 use super::config::Gpt2Config;
 use super::model::Gpt2;
+use crate::core::threads::on_a_worker;
 use crate::ops::{Kept, Query};
-use crate::pool::on_a_worker;
 use crate::{Error, Mode, Result, ops};
 
 /// The keys and values of everything that has been read, for several rows (texts) of lengths of their own.

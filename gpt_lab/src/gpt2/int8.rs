@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 
 use super::cache::{Cached, KvCache, Layers, forward_cached};
 use super::config::{Activation, Gpt2Config};
-use super::layers::{LayerNorm, Linear};
 use super::model::Gpt2;
+use crate::nn::layers::{LayerNorm, Linear};
 use crate::ops::Int8Matrix;
 use crate::{Error, Param, Result};
 

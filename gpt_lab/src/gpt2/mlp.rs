@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::config::{Activation, Gpt2Config};
-use super::layers::{Linear, Source, dropout};
+use crate::nn::layers::{Linear, Source, dropout};
 use crate::{Error, Mode, Param, Result, ops};
 
 /// Two linear layers with an activation between them, applied to every position alike.

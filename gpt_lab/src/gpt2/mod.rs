@@ -1,7 +1,7 @@
 //! GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; the architecture is that of GPT,
 //! Radford et al. 2018, with the layer norms moved to the front).
 //!
-//! Reading order: [`config`], `layers`, [`attention`], [`mlp`], [`block`], [`model`], then [`cache`] (one token at a time)
+//! Reading order: [`config`], [`attention`], [`mlp`], [`block`], [`model`], then [`cache`] (one token at a time)
 //! and [`int8`] (the same from fewer bytes), [`weights`] and [`weight_file`] (files) and [`audit`] (does every parameter learn?). A model is plain data and a forward
 //! function.
 
@@ -11,7 +11,6 @@ pub mod block;
 pub mod cache;
 pub mod config;
 pub mod int8;
-pub mod layers;
 pub mod mlp;
 pub mod model;
 pub mod tree;
@@ -24,7 +23,6 @@ pub use block::Block;
 pub use cache::{Cached, KvCache};
 pub use config::{Activation, EosToken, Gpt2Config};
 pub use int8::Int8Gpt2;
-pub use layers::{LayerNorm, Linear};
 pub use mlp::Mlp;
 pub use model::{Gpt2, Inspection};
 pub use tree::TreeNode;

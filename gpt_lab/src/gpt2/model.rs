@@ -6,11 +6,11 @@ use candle_core::Tensor;
 
 use super::block::Block;
 use super::config::Gpt2Config;
-use super::layers::{LayerNorm, Source, dropout, param};
 use super::tree::TreeNode;
 use super::weights;
+use crate::core::threads::on_a_worker;
 use crate::hub::{Hub, Repo};
-use crate::pool::on_a_worker;
+use crate::nn::layers::{LayerNorm, Linear, Source, dropout, param};
 use crate::{Error, Mode, Param, Result, Rng, ops};
 
 /// GPT-2 with a language-modelling head. Clones share their weights.
@@ -188,6 +188,11 @@ impl Gpt2 {
         params.extend(self.ln_f.params());
         params.extend(self.lm_head.iter().chain(&self.lm_head_bias).cloned());
         params
+    }
+
+    /// The linear layers of all blocks, in order: those that can carry adapters.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        self.blocks.iter().flat_map(|b| [&b.attn.c_attn, &b.attn.c_proj, &b.mlp.c_fc, &b.mlp.c_proj])
     }
 
     /// The parameter of this name.

@@ -11,9 +11,8 @@ use super::config::Gpt2Config;
 use super::model::Gpt2;
 pub use super::weight_file::{WeightFile, to_safetensors};
 use super::weight_file::{bare, missing_hint, write_safetensors};
-use crate::files::{read_text, replace_with, write_atomically};
+use crate::core::files::{read_text, replace_with, write_atomically};
 use crate::hub::{Hub, Repo};
-use crate::lora::Adaptable;
 use crate::{Error, Result};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -81,10 +80,10 @@ pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
 /// # Errors
 /// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part.
 pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
-    if let Some(target) = model.targets().into_iter().find(|target| !target.slot.active().is_empty()) {
+    if let Some(layer) = model.linears().find(|layer| layer.adapters.is_in_use()) {
         return Err(Error::InvalidArgument {
             argument: "model",
-            value: format!("a model whose layer {} carries an adapter", target.name),
+            value: format!("a model whose layer {} carries an adapter", layer.name()),
             expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
         });
     }

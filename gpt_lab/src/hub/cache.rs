@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Repo;
-use crate::files::{neighbour, parent, write_through};
-use crate::{Error, Result, stop};
+use crate::core::files::{neighbour, parent, write_through};
+use crate::core::stop;
+use crate::{Error, Result};
 
 /// One repository's part of the cache.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 
 use super::cache::Cache;
 use super::client::{About, Bytes, Client};
-use crate::files::parent;
+use crate::core::files::parent;
+use crate::core::stop;
 use crate::lab::ByteProgress;
-use crate::{Error, Result, stop};
+use crate::{Error, Result};
 
 /// How often in a row a connection may break without bringing a byte.
 const TRIES: u32 = 6;

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::show::Picture;
+use super::Picture;
 
 /// Where this process runs, and so what a display can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Picture;
 use super::channel::{Place, place, print_content_blocks, send_or_print};
-use crate::show::Picture;
 
 /// How often a display changes at most; faster would not be seen.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(100);

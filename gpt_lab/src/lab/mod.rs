@@ -7,12 +7,15 @@
 mod channel;
 mod input;
 mod live;
+mod picture;
 mod progress;
 
 pub use channel::{Place, checkpoint_saved, display, place};
 pub use input::{input, password};
 pub use live::Live;
-pub(crate) use progress::{ByteProgress, clock};
+pub(crate) use picture::MONO;
+pub use picture::{Picture, bar, escape, text};
+pub(crate) use progress::ByteProgress;
 pub use progress::{Progress, progress};
 
-pub use crate::stop::interrupted;
+pub use crate::core::stop::interrupted;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Live, interrupted};
-use crate::show::{self, Picture};
+use super::{Picture, bar};
+use crate::core::format::clock;
 
 /// Goes through an iterator with a bar that shows how far it is, how fast, and how long it will take. Ends early when the
 /// learner presses stop.
@@ -79,7 +80,7 @@ impl<I> Progress<I> {
             _ => {}
         }
         let share = self.total.map_or(0.0, |total| self.done as f64 / total.max(1) as f64);
-        show::bar(share, &text)
+        bar(share, &text)
     }
 }
 
@@ -132,16 +133,6 @@ impl ByteProgress {
             let left = elapsed.mul_f64(self.total.saturating_sub(self.done) as f64 / came as f64);
             text.push_str(&format!(", {} left", clock(left)));
         }
-        show::bar(self.done as f64 / self.total.max(1) as f64, &text)
-    }
-}
-
-/// `45 s`, `2 min 10 s`, `3 h 05 min`.
-pub(crate) fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+        bar(self.done as f64 / self.total.max(1) as f64, &text)
     }
 }

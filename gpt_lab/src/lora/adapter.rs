@@ -4,8 +4,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::{Bias, Init, LoraConfig, ends_with, known};
 use super::mlp::uniform;
-use super::target::{Parts, Target, module_of};
-use crate::{Adapter, Error, Param, Result, Rng};
+use super::target::{Parts, Target};
+use crate::nn::Adapter;
+use crate::{Error, Param, Result, Rng};
 
 /// What PEFT puts before the name of every module.
 pub(super) const PREFIX: &str = "base_model.model.";
@@ -51,7 +52,7 @@ impl NamedAdapter {
         let layers: Vec<_> = config.target_modules.select(&names)?.into_iter().map(layer).collect::<Result<_>>()?;
         let adapted = layers.iter().map(|(place, _)| targets[*place].name.clone()).collect::<Vec<_>>();
         let owned = base.iter().filter_map(|param| {
-            let in_module = within(&module_of(param), &saved);
+            let in_module = within(&param.module(), &saved);
             (in_module || trains_as_bias(config.bias, param, &adapted)).then(|| {
                 Ok(Owned { param: param.clone(), values: param.var().as_detached_tensor().copy()?, in_module })
             })
@@ -111,7 +112,7 @@ fn fresh(name: &str, config: &LoraConfig, target: &Target, [mut for_a, mut for_b
 /// [`Error::InvalidArgument`] for a name that no module has, except the two that PEFT itself adds for sequence
 /// classification, of which a model has one.
 fn saved_modules(config: &LoraConfig, base: &[Param], tied: &[String]) -> Result<Vec<String>> {
-    let mut modules: Vec<String> = base.iter().map(module_of).collect();
+    let mut modules: Vec<String> = base.iter().map(Param::module).collect();
     modules.dedup();
     let mut saved = Vec::new();
     for name in &config.modules_to_save {
@@ -145,6 +146,6 @@ fn trains_as_bias(bias: Bias, param: &Param, adapted: &[String]) -> bool {
     match bias {
         Bias::None => false,
         Bias::All => is_bias,
-        Bias::LoraOnly => is_bias && adapted.contains(&module_of(param)),
+        Bias::LoraOnly => is_bias && adapted.contains(&param.module()),
     }
 }

@@ -12,7 +12,7 @@ use candle_core::Tensor;
 use super::adapter::{NamedAdapter, Owned, PREFIX};
 use super::peft_config;
 use super::target::{Parts, Target};
-use crate::files::write_atomically;
+use crate::core::files::write_atomically;
 use crate::gpt2::weights::{WeightFile, to_safetensors};
 use crate::{Error, Param, Result};
 

@@ -2,7 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::{AdapterSlot, Error, Mode, Param, Result, Rng, ops};
+use crate::nn::AdapterSlot;
+use crate::{Error, Mode, Param, Result, Rng, ops};
 
 /// A linear layer in PyTorch's layout (`nn.Linear`): weight `[n_out, n_in]`, bias `[n_out]`.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::{Bias, Init, LoraConfig, Targets};
-use crate::files::read_text;
+use crate::core::files::read_text;
 use crate::{Error, Result};
 
 /// Fields that say nothing about what an adapter computes, or that are looked at elsewhere.

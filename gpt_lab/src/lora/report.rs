@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::config::LoraConfig;
+use crate::core::format::thousands;
 use crate::gpt2::{Gpt2, Gpt2Config};
 use crate::{Param, Result};
 
@@ -52,19 +53,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (trainable, all) = (grouped(self.trainable), grouped(self.all));
+        let (trainable, all) = (thousands(self.trainable), thousands(self.all));
         write!(f, "trainable params: {trainable} || all params: {all} || trainable%: {:.4}", self.percent())
     }
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let group = |(i, digit): (usize, char)| {
-        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
-        comma.then_some(',').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(group).collect()
 }
 
 #[cfg(test)]
@@ -83,11 +74,5 @@ mod tests {
         // All four layers: 768 + 2304, 768 + 768, 768 + 3072, 3072 + 768.
         let all = LoraConfig { r: 1, target_modules: Targets::pattern("all-linear"), ..Default::default() };
         assert_eq!(Report::plan(&Gpt2Config::default(), &all).unwrap().trainable, 12 * (3072 + 1536 + 3840 + 3840));
-    }
-
-    #[test]
-    fn numbers_are_grouped_in_threes() {
-        let all = [0, 12, 999, 1000, 124_587_264].map(grouped);
-        assert_eq!(all, ["0", "12", "999", "1,000", "124,587,264"]);
     }
 }

@@ -6,7 +6,8 @@ use candle_core::Tensor;
 
 use super::adapter::NamedAdapter;
 use super::target::Target;
-use crate::{Adapter, Error, Result};
+use crate::nn::Adapter;
+use crate::{Error, Result};
 
 /// The state of a [`Lora`](super::Lora).
 #[derive(Debug)]

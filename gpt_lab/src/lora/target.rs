@@ -1,8 +1,10 @@
 //! Which layers of a model can be adapted.
 
 use super::mlp::{Dense, Mlp};
-use crate::gpt2::{Gpt2, Linear};
-use crate::{AdapterSlot, Param};
+use crate::Param;
+use crate::gpt2::Gpt2;
+use crate::nn::AdapterSlot;
+use crate::nn::Linear;
 
 /// A model that adapters can be added to.
 pub trait Adaptable: Clone {
@@ -70,20 +72,15 @@ impl Target {
 impl From<&Linear> for Target {
     fn from(layer: &Linear) -> Self {
         let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
-        Target { name: module_of(&weight), weight, bias, transposed: false, slot }
+        Target { name: layer.name(), weight, bias, transposed: false, slot }
     }
 }
 
 impl From<&Dense> for Target {
     fn from(layer: &Dense) -> Self {
         let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
-        Target { name: module_of(&weight), weight, bias, transposed: true, slot }
+        Target { name: weight.module(), weight, bias, transposed: true, slot }
     }
-}
-
-/// The module that a parameter belongs to: its name without the last part.
-pub(super) fn module_of(param: &Param) -> String {
-    param.name().rsplit_once('.').map_or(String::new(), |(module, _)| module.to_string())
 }
 
 impl Adaptable for Gpt2 {
@@ -92,12 +89,11 @@ impl Adaptable for Gpt2 {
     }
 
     fn targets(&self) -> Vec<Target> {
-        let layers = self.blocks.iter().flat_map(|b| [&b.attn.c_attn, &b.attn.c_proj, &b.mlp.c_fc, &b.mlp.c_proj]);
-        layers.map(Target::from).collect()
+        self.linears().map(Target::from).collect()
     }
 
     fn tied_modules(&self) -> Vec<String> {
-        if self.lm_head.is_none() { vec![module_of(&self.wte)] } else { Vec::new() }
+        if self.lm_head.is_none() { vec![self.wte.module()] } else { Vec::new() }
     }
 
     fn task_type(&self) -> Option<&'static str> {

@@ -5,10 +5,13 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use serde_json::json;
 
-use crate::files::write_atomically;
+use super::pairwise_loss;
+use crate::core::files::write_atomically;
+use crate::data::Pairs;
 use crate::gpt2::weights::{read_with_score, to_safetensors};
 use crate::gpt2::{Gpt2, Gpt2Config};
 use crate::lora::{Adaptable, Dense, Target};
+use crate::train::Trainable;
 use crate::{Error, Mode, Param, Result, Rng, ops};
 
 /// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
@@ -20,20 +23,6 @@ pub struct ScoreModel {
     pub body: Gpt2,
     /// `[1, C]`.
     pub score: Dense,
-}
-
-/// A batch of comparisons: row `i` of the one side was preferred to row `i` of the other. All are `[N, T]`, the two sides may differ
-/// in T; the masks are 1 for real tokens and 0 for padding.
-#[derive(Debug, Clone)]
-pub struct Pairs {
-    /// Ids of the preferred texts.
-    pub chosen: Tensor,
-    /// Which of them are real.
-    pub chosen_mask: Tensor,
-    /// Ids of the other texts.
-    pub rejected: Tensor,
-    /// Which of them are real.
-    pub rejected_mask: Tensor,
 }
 
 impl ScoreModel {
@@ -101,6 +90,17 @@ impl ScoreModel {
     pub fn params(&self) -> Vec<Param> {
         let body = self.body.params().into_iter().filter(|param| !param.name().starts_with("lm_head"));
         body.chain(self.score.params()).collect()
+    }
+}
+
+impl Trainable<Pairs> for ScoreModel {
+    fn params(&self) -> Vec<Param> {
+        ScoreModel::params(self)
+    }
+
+    fn loss(&self, pairs: &Pairs, mode: &mut Mode) -> Result<Tensor> {
+        let (chosen, rejected) = self.compare(pairs, mode)?;
+        pairwise_loss(&chosen, &rejected)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which parameters a backward pass reached, and how strongly.
 
-use super::paint::{BLUE, MONO, RED, number, shape, short, thousands, tint};
+use super::paint::{BLUE, MONO, RED, number, shape, short, tint};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 use crate::gpt2::{AuditRow, GradAudit};
 
 /// More blocks than this, and more rows in one, are counted, not drawn.

@@ -1,7 +1,8 @@
 //! Named numbers as bars.
 
-use super::paint::{BLUE, MONO, ORANGE, number, short, thousands, tint, visible};
+use super::paint::{BLUE, MONO, ORANGE, number, short, tint, visible};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 
 /// More bars than this are counted, not drawn.
 const MOST: usize = 100;

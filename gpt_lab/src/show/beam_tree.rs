@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Picture;
-use super::paint::{BLUE, card, label, number, shade, short, thousands, visible};
+use super::paint::{BLUE, card, label, number, shade, short, visible};
 use crate::Result;
+use crate::core::format::thousands;
 use crate::generate::{BeamSearch, Candidate, Fate};
 use crate::text::Tokenizer;
 

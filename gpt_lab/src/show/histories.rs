@@ -4,7 +4,8 @@ use plotters::prelude::*;
 
 use super::Picture;
 use super::plot::{Line, PALETTE, Plot, Stroke};
-use super::training::{smoothed, thousands};
+use super::training::smoothed;
+use crate::core::format::thousands;
 use crate::train::History;
 
 const WIDTH: u32 = 680;
@@ -35,7 +36,7 @@ pub(super) fn panels(runs: &[(&str, &History)], progress: Option<(f64, Vec<Strin
         };
         norms.push(line(by_step(&|step| step.grad_norm), Stroke::Strong));
         rates.push(line(by_step(&|step| step.lr), Stroke::Strong));
-        let speed = format!("{} tokens/s", thousands(history.tokens_per_second()));
+        let speed = format!("{} tokens/s", thousands(history.tokens_per_second().round() as usize));
         legend.push(Line { name: format!("{name} ({speed})"), ..line(Vec::new(), Stroke::Strong) });
         text.push(describe(name, history, &smooth, &speed));
     }

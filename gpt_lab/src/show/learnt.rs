@@ -1,7 +1,8 @@
 //! A row of a batch as training sees it: what is learnt from, what is only read, what is padding.
 
-use super::paint::{MONO, short, thousands, visible};
+use super::paint::{MONO, short, visible};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 use crate::data::Batch;
 use crate::ops::IGNORE_INDEX;
 use crate::text::Tokenizer;

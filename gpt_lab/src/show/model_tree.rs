@@ -1,7 +1,8 @@
 //! A model's parts and how many parameters each has.
 
-use super::paint::{MONO, shape, thousands};
+use super::paint::{MONO, shape};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 use crate::gpt2::TreeNode;
 
 /// More parts than this in one group are counted, not drawn.

@@ -6,8 +6,7 @@ use super::escape;
 
 /// The system's fonts, as CSS and as SVG attributes understand them.
 pub(super) const SANS: &str = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif";
-/// The same, fixed width. Not the keyword `monospace` alone, which browsers draw smaller than asked.
-pub(super) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
+pub(super) use crate::lab::MONO;
 
 /// A colour as red, green, blue.
 pub(super) type Rgb = (u8, u8, u8);
@@ -45,14 +44,6 @@ pub(super) fn number(x: f64) -> String {
         _ => format!("{size:.*}", (3 - size.log10().floor() as i32).clamp(0, 4) as usize),
     };
     format!("{sign}{digits}")
-}
-
-/// `12345678` as `12,345,678`.
-pub(super) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
 }
 
 /// A shape as `[2, 3, 4]`, or `[]` for a single number.
@@ -144,7 +135,6 @@ mod tests {
                 .collect();
         let expected = ["0", "0", "1", "−2", "0.1235", "12.35", "1235", "1.00e-7", "−3.50e12", "NaN", "−∞"];
         assert_eq!(written, expected);
-        assert_eq!((thousands(0), thousands(999), thousands(1234567)), ("0".into(), "999".into(), "1,234,567".into()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How likely a model found each token of a text.
 
-use super::paint::{BLUE, MONO, RED, number, short, thousands, tint, visible};
+use super::paint::{BLUE, MONO, RED, number, short, tint, visible};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 use crate::generate::Token;
 
 /// More tokens than this are counted, not drawn.

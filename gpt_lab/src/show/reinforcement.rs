@@ -5,7 +5,8 @@ use super::histories::draw;
 use super::plot::{Line, PALETTE, Plot, Stroke};
 use super::training::smoothed;
 use crate::align::{PpoHistory, PpoListener};
-use crate::lab::{Live, clock};
+use crate::core::format::clock;
+use crate::lab::Live;
 use crate::train::Stopped;
 
 /// Runs side by side: the score of what they wrote, its distance from the reference and the length of the answers, one panel under

@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::paint::{BLUE, MONO, ORANGE, RED, Rgb, card, cells, label, number, shade, shape, thousands, tint};
+use super::paint::{BLUE, MONO, ORANGE, RED, Rgb, card, cells, label, number, shade, shape, tint};
 use super::{Picture, escape};
+use crate::core::format::thousands;
 
 /// Up to this many rows and columns are shown as numbers.
 const TABLE: usize = 12;

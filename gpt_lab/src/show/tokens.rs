@@ -1,8 +1,9 @@
 //! A text as the model sees it: one chip a token.
 
-use super::paint::{MONO, short, thousands, visible};
+use super::paint::{MONO, short, visible};
 use super::{Picture, escape};
 use crate::Result;
+use crate::core::format::thousands;
 use crate::text::Tokenizer;
 
 /// More chips than this are counted, not drawn.

@@ -3,7 +3,8 @@
 use super::Picture;
 use super::histories::panels;
 use super::plot::{Line, PALETTE, Plot, Stroke};
-use crate::lab::{Live, clock};
+use crate::core::format::{clock, thousands};
+use crate::lab::Live;
 use crate::train::{Event, History, Listener, Progress, Stopped};
 
 /// The loss of one run: training batches (thin as they came, strong when smoothed) and validation.
@@ -113,7 +114,7 @@ fn status(progress: &Progress<'_>) -> Vec<String> {
         (Stopped::Running, None) => {}
     }
     if history.seconds > 0.0 {
-        first.push_str(&format!(" · {} tokens/s", thousands(history.tokens_per_second())));
+        first.push_str(&format!(" · {} tokens/s", thousands(history.tokens_per_second().round() as usize)));
     }
     let mut second = Vec::new();
     if let Some((_, loss)) = smoothed(&history.losses()).last() {
@@ -163,13 +164,6 @@ pub(super) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// `12,345`
-pub(super) fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -214,6 +208,5 @@ mod tests {
         assert!(loss_curve(&history).text.contains("best validation loss 2.000 at step 100"));
         assert!(loss_curves(&[("one", &history), ("two", &history)]).text.contains("two, validation: 3.0000 → 2.0000"));
         assert!(loss_curve(&History::default()).text.contains("no points yet"));
-        assert_eq!(thousands(1_234_567.0), "1,234,567");
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{BpeTokenizer, CharTokenizer, Tokenizer};
-use crate::{Result, files};
+use crate::Result;
+use crate::core::files;
 
 /// A tokenizer of one of the kinds that the lab knows.
 #[derive(Debug, Clone)]

@@ -17,9 +17,10 @@ use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper, Tokenizer as H
 use super::Tokenizer;
 use super::byte_symbols::{byte_of, bytes_of};
 use super::special_tokens::{self, Declared, GPT2_END_OF_TEXT};
+use crate::core::files;
 use crate::hub::{Hub, Repo};
-use crate::shared::Shared;
-use crate::{Error, Result, assets, files};
+use crate::text::shared::Shared;
+use crate::{Error, Result, assets};
 
 /// More ids than any vocabulary has.
 const MAX_VOCAB: usize = 1 << 24;

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Tokenizer;
-use crate::files;
+use crate::core::files;
+
 use crate::{Error, Result};
 
 /// How the end-of-text mark is written. Its id is 0.

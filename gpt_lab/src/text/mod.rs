@@ -8,6 +8,7 @@ mod any_tokenizer;
 mod bpe_tokenizer;
 mod byte_symbols;
 mod char_tokenizer;
+mod shared;
 mod special_tokens;
 mod stream;
 

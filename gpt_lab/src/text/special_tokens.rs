@@ -9,7 +9,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use crate::files;
+use crate::core::files;
+
 use crate::{Error, Result};
 
 /// GPT-2's only special token, which ends a text and begins the next.

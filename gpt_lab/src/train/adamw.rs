@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::Gradients;
 use super::gradients::with_values;
+use crate::core::threads::on_a_worker;
 use crate::ops::vectorized;
-use crate::pool::on_a_worker;
 use crate::{Error, Param, Result};
 
 /// Numbers updated by one thread at a time.

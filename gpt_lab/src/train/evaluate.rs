@@ -1,8 +1,9 @@
 //! The loss of a model as it is, without dropout.
 
 use super::Trainable;
+use crate::core::stop;
 use crate::data::Examples;
-use crate::{Error, Mode, Result, stop};
+use crate::{Error, Mode, Result};
 
 /// The mean loss over `batches` batches spread evenly over the rows, always the same ones; over all rows if `batches`
 /// is 0. Batches count by their number of rows.

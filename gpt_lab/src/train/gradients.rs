@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
 
-use crate::pool::on_a_worker;
+use crate::core::threads::on_a_worker;
 use crate::{Error, Param, Result, ops};
 
 /// Numbers summed by one thread at a time; fixed, so that sums do not depend on the number of threads.

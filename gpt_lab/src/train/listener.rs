@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{History, Stopped};
+use crate::core::format::clock;
 
 /// Something that has just happened; its numbers are at the end of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,16 +114,6 @@ fn eval_line(progress: &Progress<'_>) -> String {
     let Some(last) = progress.history.evals.last() else { return String::new() };
     let (step, total) = (last.step, progress.total_steps);
     format!("step {step}/{total}  train {:.4}  validation {:.4}", last.train_loss, last.validation_loss)
-}
-
-/// `45 s`, `2 min 10 s`, `3 h 05 min`.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
 }
 
 impl Stopped {

@@ -30,7 +30,6 @@ use candle_core::Tensor;
 use crate::data::Batch;
 use crate::gpt2::Gpt2;
 use crate::lora::{Adaptable, Lora};
-use crate::reward::{Pairs, ScoreModel, pairwise_loss};
 use crate::{Mode, Param, Result};
 
 /// A model that [`train`] can train on batches of type `B`.
@@ -61,17 +60,6 @@ impl Trainable for Gpt2 {
 
     fn config_json(&self) -> Result<Option<String>> {
         crate::gpt2::weights::config_json(&self.config).map(Some)
-    }
-}
-
-impl Trainable<Pairs> for ScoreModel {
-    fn params(&self) -> Vec<Param> {
-        ScoreModel::params(self)
-    }
-
-    fn loss(&self, pairs: &Pairs, mode: &mut Mode) -> Result<Tensor> {
-        let (chosen, rejected) = self.compare(pairs, mode)?;
-        pairwise_loss(&chosen, &rejected)
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::state::Run;
 use super::{Event, History, Listener, StepRecord, TrainConfig, Trainable, clip_factor};
+use crate::Result;
+use crate::core::stop;
 use crate::data::{Examples, Split};
-use crate::{Result, stop};
 
 /// Trains a model in place and returns the record of it.
 ///

@@ -83,12 +83,25 @@ pub enum Error {
     /// An argument outside its range.
     #[error("{argument} = {value}: {expected}")]
     InvalidArgument { argument: &'static str, value: String, expected: String },
+    /// JSON that cannot be read or written.
+    #[error("{context}: {source}")]
+    Json { context: String, source: serde_json::Error },
     /// An error of the tensor library.
     #[error("{0}")]
     Tensor(String),
 }
 
 impl Error {
+    /// An argument outside its range: its name, its value and what was expected.
+    pub fn argument(argument: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        Error::InvalidArgument { argument, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// Nothing to work on.
+    pub fn empty(what: impl Into<String>) -> Self {
+        Error::EmptyInput { what: what.into() }
+    }
+
     /// Wraps a system error, turning "not found" into [`Error::FileNotFound`].
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{GenerateConfig, LanguageModel, generate_ids};
+use crate::core::stop;
 use crate::data::Instruction;
+use crate::generate::{GenerateConfig, LanguageModel, generate_ids};
 use crate::text::Tokenizer;
-use crate::{Error, Result, stop};
+use crate::{Error, Result};
 
 /// Prompts of one forward pass.
 const BATCH: usize = 32;

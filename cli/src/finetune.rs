@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpt_lab::data::{AnswerRows, Batch, Examples, Instruction, Split, Windows};
-use gpt_lab::generate::answer_rate;
+use gpt_lab::eval::answer_rate;
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::lora::{Lora, LoraConfig, Targets};
 use gpt_lab::text::AnyTokenizer;

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::ScoreModel;
 use crate::data::{Comparison, Examples, TokenPairs, encode_answer};
+use crate::reward::ScoreModel;
 use crate::text::Tokenizer;
 use crate::{Error, Mode, Result};
 

@@ -5,8 +5,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::paint::MONO;
 use crate::lab::{self, Place};
+
+/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone, which
+/// browsers draw smaller than asked.
+pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
 
 /// Something to look at, in as many forms as it has. As the last expression of a cell it shows itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -26,6 +26,11 @@ impl Param {
         &self.name
     }
 
+    /// The module that it belongs to: its name without the last part.
+    pub fn module(&self) -> String {
+        self.name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_string())
+    }
+
     /// The tensor to compute with: it records gradients if the parameter trains, and costs none if it is frozen.
     pub fn tensor(&self) -> Tensor {
         if self.trainable() { self.var.as_tensor().clone() } else { self.var.as_detached_tensor() }

@@ -2,10 +2,11 @@
 
 use candle_core::Tensor;
 
-use crate::{AdapterSlot, Mode, Param, Result, ops};
+use crate::nn::AdapterSlot;
+use crate::{Mode, Param, Result, ops};
 
 /// Where a model's initial values come from: the generator or a file. Gets a name and a shape.
-pub(super) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>;
+pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>;
 
 /// A linear layer in GPT-2's layout (`Conv1D`): weight `[n_in, n_out]`, bias `[n_out]`.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct LayerNorm {
 }
 
 impl Linear {
-    pub(super) fn build(name: &str, n_in: usize, n_out: usize, with_bias: bool, source: Source) -> Result<Self> {
+    pub(crate) fn build(name: &str, n_in: usize, n_out: usize, with_bias: bool, source: Source) -> Result<Self> {
         let weight = param(format!("{name}.weight"), &[n_in, n_out], source)?;
         let bias = if with_bias { Some(param(format!("{name}.bias"), &[n_out], source)?) } else { None };
         Ok(Linear { weight, bias, adapters: AdapterSlot::default() })
@@ -47,6 +48,11 @@ impl Linear {
         self.adapters.forward(x, &ops::Projection { weight: self.weight.tensor(), bias, transposed: false }, mode)
     }
 
+    /// The layer's name, such as `transformer.h.0.attn.c_attn`.
+    pub fn name(&self) -> String {
+        self.weight.module()
+    }
+
     /// Weight, then bias.
     pub fn params(&self) -> Vec<Param> {
         [Some(&self.weight), self.bias.as_ref()].into_iter().flatten().cloned().collect()
@@ -54,7 +60,7 @@ impl Linear {
 }
 
 impl LayerNorm {
-    pub(super) fn build(name: &str, width: usize, eps: f64, source: Source) -> Result<Self> {
+    pub(crate) fn build(name: &str, width: usize, eps: f64, source: Source) -> Result<Self> {
         let weight = param(format!("{name}.weight"), &[width], source)?;
         let bias = param(format!("{name}.bias"), &[width], source)?;
         Ok(LayerNorm { weight, bias, eps })
@@ -72,13 +78,13 @@ impl LayerNorm {
 }
 
 /// A parameter whose values the source supplies.
-pub(super) fn param(name: String, shape: &[usize], source: Source) -> Result<Param> {
+pub(crate) fn param(name: String, shape: &[usize], source: Source) -> Result<Param> {
     let values = source(&name, shape)?;
     Param::new(name, &values)
 }
 
 /// Dropout in training mode, nothing in evaluation mode.
-pub(super) fn dropout(x: &Tensor, p: f64, mode: &mut Mode) -> Result<Tensor> {
+pub(crate) fn dropout(x: &Tensor, p: f64, mode: &mut Mode) -> Result<Tensor> {
     match draw(p, mode) {
         Some(ops::Dropout { p, seed }) => ops::dropout(x, p, seed),
         None => Ok(x.clone()),
@@ -86,7 +92,7 @@ pub(super) fn dropout(x: &Tensor, p: f64, mode: &mut Mode) -> Result<Tensor> {
 }
 
 /// What one dropout layer drops this time: nothing in evaluation mode or when `p` is zero.
-pub(super) fn draw(p: f64, mode: &mut Mode) -> Option<ops::Dropout> {
+pub(crate) fn draw(p: f64, mode: &mut Mode) -> Option<ops::Dropout> {
     if p == 0.0 {
         return None;
     }

@@ -1,0 +1,17 @@
+//! What everything else stands on, and what knows nothing of it: errors, parameters, random numbers, files, threads.
+
+pub mod assets;
+mod error;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod hash;
+mod param;
+pub mod process;
+pub(crate) mod rng;
+pub(crate) mod stop;
+pub(crate) mod threads;
+
+pub use error::{Error, Result};
+pub use files::write_atomically;
+pub use param::{Mode, Param};
+pub use rng::Rng;
