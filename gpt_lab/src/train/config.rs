@@ -100,7 +100,7 @@ impl TrainConfig {
     pub fn total_steps(&self, rows: usize) -> usize {
         match self.length {
             Length::Steps(steps) => steps,
-            Length::Epochs(epochs) => (epochs * rows.div_ceil(self.batch_size)).div_ceil(self.accumulate),
+            Length::Epochs(epochs) => (epochs * rows.div_ceil(self.batch_size.max(1))).div_ceil(self.accumulate.max(1)),
         }
     }
 
