@@ -15,6 +15,9 @@ const NOTES: &str = "\
 Writes config.json and model.safetensors (which `generate` and notebooks load), tokenizer.json, history.json and
 provenance.json, and keeps a checkpoint in OUT/checkpoint meanwhile.";
 
+const LICENCES: &str =
+    "each crate's own: MIT, Apache-2.0 or Unlicense, by choice of the user where several are offered";
+
 /// Train a character model on source code
 #[derive(Args)]
 #[command(after_help = NOTES)]
@@ -149,7 +152,7 @@ fn provenance(options: &Options, model: &Gpt2, split: &Split<Corpus>, history: &
         Some(folder) => json!({"folder": folder.display().to_string()}),
         None => json!({
             "crates": corpus_crates().iter().map(|one| format!("{}-{}", one.name, one.version)).collect::<Vec<_>>(),
-            "licences": "each crate's own: MIT, Apache-2.0 or Unlicense, by choice of the user where several are offered",
+            "licences": LICENCES,
         }),
     };
     let side = |corpus: &Corpus| {

@@ -1,4 +1,5 @@
-//! The program `gpt-lab` as a user meets it, and training runs that meet a full disk, a read-only folder, the stop button.
+//! The program `gpt-lab` as a user meets it, and training runs that meet a full disk, a read-only folder, the stop
+//! button.
 #![cfg(unix)]
 
 use std::fs;

@@ -4,8 +4,8 @@
 //! cargo run --release -p gpt_lab --example dpo
 //! ```
 //!
-//! What one sees: before the first step the policy is the reference, so the loss is ln 2 and both implicit rewards are 0; after
-//! it the preferred answers have the higher reward, with the loss lower and the accuracy higher.
+//! What one sees: before the first step the policy is the reference, so the loss is ln 2 and both implicit rewards are
+//! 0; after it the preferred answers have the higher reward, with the loss lower and the accuracy higher.
 
 use gpt_lab::align::{DpoModel, Preferences};
 use gpt_lab::prelude::*;

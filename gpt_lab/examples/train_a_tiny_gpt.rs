@@ -4,13 +4,18 @@
 //! cargo run --release -p gpt_lab --example train_a_tiny_gpt
 //! ```
 //!
-//! What one sees: letters at random; a loss that falls from about 3 (all letters are equally likely) to nearly 0; the rhyme.
+//! What one sees: letters at random; a loss that falls from about 3 (all letters are equally likely) to nearly 0; the
+//! rhyme.
 
 use gpt_lab::prelude::*;
 use gpt_lab::train::TerminalProgress;
 
-const RHYME: &str = "A model reads a little rhyme,\nit reads it many, many a time,\nand when at last the loss is small\n\
-                     it knows the rhyme, the words and all.\n";
+const RHYME: &str = "\
+A model reads a little rhyme,
+it reads it many, many a time,
+and when at last the loss is small
+it knows the rhyme, the words and all.
+";
 
 /// Trains and writes.
 pub fn main() -> Result<()> {

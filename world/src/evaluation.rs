@@ -178,7 +178,10 @@ pub fn samples(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
 /// Those of the model.
 pub fn capital_of_china(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
     let question = "What is the capital of China?";
-    let solved = "Question: What is the capital of France?\nAnswer: Paris\n\nQuestion: What is the capital of Japan?\nAnswer: Tokyo\n\n";
+    let solved = "Question: What is the capital of France?\n\
+        Answer: Paris\n\n\
+        Question: What is the capital of Japan?\n\
+        Answer: Tokyo\n\n";
     let prompts =
         [question.to_string(), prompt(question, ""), format!("{solved}Question: {}\nAnswer:", capitalised(question))];
     let config = GenerateConfig { max_new_tokens: 40, ..Default::default() };

@@ -179,21 +179,32 @@ pub fn provenance(command: &str, corpus: &Value, tokens: usize, batch: usize, lr
     let last = history.evals.last();
     format!(
         "# The model in the box\n\n\
-         A GPT-2 of 6 layers, 4 heads, width 192, context 256 and a byte-level BPE of 2,048 tokens, trained from nothing by\n\
-         this project. Made by `make assets`, that is\n\n```sh\n{command}\n```\n\n\
+         A GPT-2 of 6 layers, 4 heads, width 192, context 256 and a byte-level BPE of 2,048 tokens, trained from \
+         nothing by\n\
+         this project. Made by `make assets`, that is\n\n\
+         ```sh\n\
+         {command}\n\
+         ```\n\n\
          The weights are stored as f16; the figures below are of these rounded weights.\n\n\
          ## Data\n\n\
-         {} documents, {:.1} million characters, {:.1} million tokens; seed {}. By characters: {kinds}real English {}.\n\n\
-         - The generated text comes from the facts and templates in `world/` (written for this project; MIT or Apache-2.0).\n  \
+         {} documents, {:.1} million characters, {:.1} million tokens; seed {}. By characters: {kinds}real English \
+         {}.\n\n\
+         - The generated text comes from the facts and templates in `world/` (written for this project; MIT or \
+         Apache-2.0).\n  \
          Every statement in it is meant to be true, except claims that are marked as false.\n\
          - Real English, as this machine had it: {sources}each under MIT, Apache-2.0 or Unlicense.\n  \
-         Another toolchain has other editions of the books, so that a rebuilt model is alike but not bit for bit the same.\n\n\
-         Held back from the training text: the wordings marked `i` and `h` in `world/templates/`, all questions of the\n\
+         Another toolchain has other editions of the books, so that a rebuilt model is alike but not bit for bit the \
+         same.\n\n\
+         Held back from the training text: the wordings marked `i` and `h` in `world/templates/`, all questions of \
+         the\n\
          relations marked `unasked`, a tenth of the sums.\n\n\
          ## Training\n\n\
-         {} steps of {batch} windows, AdamW (betas 0.9 and 0.95, weight decay 0.1 on matrices), peak learning rate {lr},\n\
-         warm-up of 5 % and a cosine down to a tenth, gradients clipped at 1, no dropout; {:.1} million tokens in {:.0} minutes\n\
-         ({:.0} tokens a second on two shared cores). Loss at the last evaluation: training {:.4}, validation {:.4}.\n\n\
+         {} steps of {batch} windows, AdamW (betas 0.9 and 0.95, weight decay 0.1 on matrices), peak learning rate \
+         {lr},\n\
+         warm-up of 5 % and a cosine down to a tenth, gradients clipped at 1, no dropout; {:.1} million tokens in \
+         {:.0} minutes\n\
+         ({:.0} tokens a second on two shared cores). Loss at the last evaluation: training {:.4}, validation \
+         {:.4}.\n\n\
          ## Evaluation\n\n",
         corpus["documents"],
         total / 1e6,
@@ -217,8 +228,13 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     let world = World::new();
     let about = |what: &str, more: &str| {
         format!(
-            "# {what}\n\nMade by `make assets`, that is\n\n```sh\n{command}\n```\n\nfrom the facts and templates in `world/` (written \
-             for this project; MIT or Apache-2.0). Seed {seed}.\n\n{more}\n"
+            "# {what}\n\n\
+             Made by `make assets`, that is\n\n\
+             ```sh\n\
+             {command}\n\
+             ```\n\n\
+             from the facts and templates in `world/` (written for this project; MIT or Apache-2.0). Seed {seed}.\n\n\
+             {more}\n"
         )
     };
     let [train, validation, new_facts] = [
@@ -231,12 +247,18 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     write_lines(&instructions.join("validation.jsonl"), &validation)?;
     write_lines(&instructions.join("new_facts.jsonl"), &new_facts)?;
     let more = format!(
-        "{} rows to learn from (`train.jsonl`), {} and {} to judge by (`validation.jsonl`, `new_facts.jsonl`), in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output \
-         (without\n`text`, which is the prompt with the output), and with a field `answers`: a right response tells one of \
-         these (empty: no list\ncould hold every right one).\nThe rows to judge by use wordings that neither the base model's text nor a training row has. Those of \
-         `validation.jsonl` ask for\nfacts that training rows tell in other words; those of `new_facts.jsonl` for facts of which \
-         no training row of this set speaks\n(the base model has read them), and for sums that nothing it learnt from has. Relations marked `unasked` in \
-         `world/templates/`\nappear in neither.",
+        "{} rows to learn from (`train.jsonl`), {} and {} to judge by (`validation.jsonl`, `new_facts.jsonl`), in the \
+         schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output (without\n\
+         `text`, which is the prompt with the output), and with a field `answers`: a right response tells one of these \
+         (empty: no list\n\
+         could hold every right one).\n\
+         The rows to judge by use wordings that neither the base model's text nor a training row has. Those of \
+         `validation.jsonl` ask for\n\
+         facts that training rows tell in other words; those of `new_facts.jsonl` for facts of which no training row \
+         of this set speaks\n\
+         (the base model has read them), and for sums that nothing it learnt from has. Relations marked `unasked` in \
+         `world/templates/`\n\
+         appear in neither.",
         train.len(),
         validation.len(),
         new_facts.len()
@@ -251,10 +273,14 @@ pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     write_lines(&folder.join("validation.jsonl"), &validation)?;
     let slices: Vec<String> = SLICES.iter().map(|(name, share)| format!("`{name}` {share} %")).collect();
     let more = format!(
-        "{} rows to learn from and {} to judge by, in the schema of WebGPT (`openai/webgpt_comparisons`): question, quotes, \
-         answer,\ntokens and score of both answers, scores adding up to 0, ties with 0; quotes and tokens are empty. Two fields \
-         more: `slice`\ntells why one answer is preferred, `answers` what a right one names. Slices: {}.\n\n**`length_bias` is wrong on purpose**: of two true answers \
-         the longer one wins. A reward model that learns it prefers\nlength to worth; take the slice out and it does not.",
+        "{} rows to learn from and {} to judge by, in the schema of WebGPT (`openai/webgpt_comparisons`): question, \
+         quotes, answer,\n\
+         tokens and score of both answers, scores adding up to 0, ties with 0; quotes and tokens are empty. Two fields \
+         more: `slice`\n\
+         tells why one answer is preferred, `answers` what a right one names. Slices: {}.\n\n\
+         **`length_bias` is wrong on purpose**: of two true answers the longer one wins. A reward model that learns it \
+         prefers\n\
+         length to worth; take the slice out and it does not.",
         train.len(),
         validation.len(),
         slices.join(", ")

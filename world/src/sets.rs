@@ -56,14 +56,21 @@ pub struct Instruction {
 pub fn prompt(instruction: &str, input: &str) -> String {
     if input.is_empty() {
         format!(
-            "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
-             ### Instruction:\n{instruction}\n\n### Response:\n"
+            "Below is an instruction that describes a task. Write a response that appropriately completes the \
+             request.\n\n\
+             ### Instruction:\n\
+             {instruction}\n\n\
+             ### Response:\n"
         )
     } else {
         format!(
-            "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
-             response that appropriately completes the request.\n\n\
-             ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+            "Below is an instruction that describes a task, paired with an input that provides further context. Write \
+             a response that appropriately completes the request.\n\n\
+             ### Instruction:\n\
+             {instruction}\n\n\
+             ### Input:\n\
+             {input}\n\n\
+             ### Response:\n"
         )
     }
 }
@@ -270,8 +277,8 @@ pub struct Tokens {
     completion: Vec<u32>,
 }
 
-/// The slices with their shares in per cent. In `length_bias` the longer of two true answers wins, which says nothing about
-/// its worth: a trap for reward models, marked so that a lesson can take it out.
+/// The slices with their shares in per cent. In `length_bias` the longer of two true answers wins, which says nothing
+/// about its worth: a trap for reward models, marked so that a lesson can take it out.
 pub const SLICES: [(&str, usize); 7] = [
     ("truth", 25),
     ("on_topic", 15),

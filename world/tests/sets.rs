@@ -45,8 +45,8 @@ fn validation_asks_in_other_words_and_about_other_facts() {
     assert!(both.is_empty(), "{both:?}");
     let new_facts = asked(&instructions(&world, Side::NewFacts, 300, 1));
     let mut met = 0;
-    // No question about a fact that is held from tuning, in any wording, is among the rows to learn from or to judge by, but for
-    // those that are there for it.
+    // No question about a fact that is held from tuning, in any wording, is among the rows to learn from or to judge
+    // by, but for those that are there for it.
     for (number, relation) in world.relations.iter().enumerate() {
         for fact in world.facts[number].iter().filter(|fact| is_held(&world, fact)) {
             for phrasing in [Phrasing::Seen, Phrasing::Instruction, Phrasing::Held] {

@@ -1,5 +1,5 @@
-//! Generation: our side of `bench/cases/generate.py`. GPT-2 of the 124M shape with random weights writes after a prompt from a
-//! file.
+//! Generation: our side of `bench/cases/generate.py`. GPT-2 of the 124M shape with random weights writes after a prompt
+//! from a file.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -44,11 +44,10 @@ fn tokenizer(file: &Path) -> Result<()> {
     let began = Instant::now();
     let tokens = tokenizer.encode(&text)?.len();
     let (encode, megabytes) = (began.elapsed().as_secs_f64(), text.len() as f64 / 1e6);
-    println!(
-        "{}",
-        serde_json::json!({
-            "load_seconds": load, "encode_seconds": encode, "megabytes": megabytes, "tokens": tokens, "peak_mib": peak_mib()
-        })
-    );
+    let measured = serde_json::json!({
+        "load_seconds": load, "encode_seconds": encode, "megabytes": megabytes, "tokens": tokens,
+        "peak_mib": peak_mib(),
+    });
+    println!("{measured}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! LoRA steps: our side of `bench/cases/lora_step.py`. GPT-2 of the 124M shape with random weights, LoRA on `c_attn`, trained on
-//! batches from a file.
+//! LoRA steps: our side of `bench/cases/lora_step.py`. GPT-2 of the 124M shape with random weights, LoRA on `c_attn`,
+//! trained on batches from a file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

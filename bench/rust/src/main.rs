@@ -1,5 +1,5 @@
-//! Our side of the benches in `bench/cases`. Each command either writes what both sides work on (`init`) or does the work and
-//! prints what it measured as one JSON object.
+//! Our side of the benches in `bench/cases`. Each command either writes what both sides work on (`init`) or does the
+//! work and prints what it measured as one JSON object.
 
 mod generate;
 mod load;

@@ -77,8 +77,8 @@ fn train(folder: &str, steps: usize) -> Result<()> {
     Ok(())
 }
 
-/// Times whole steps, and beside each of them the attention alone (forward and backward pass of all layers), the one part
-/// whose work grows with the square of the context.
+/// Times whole steps, and beside each of them the attention alone (forward and backward pass of all layers), the one
+/// part whose work grows with the square of the context.
 fn size([t, b, c, l]: [usize; 4], steps: usize) -> Result<()> {
     let config = Gpt2Config { n_positions: t, n_embd: c, n_layer: l, n_head: c / 32, ..Gpt2Config::chapter(98) };
     let (config, mut rng) = (without_dropout(config), Rng::new(1));

@@ -1,5 +1,5 @@
-// The training loop that the benches time. `bench/cases/cell_vs_binary.py` sends this file to a kernel as a cell, so it stands
-// alone and has no inner doc comment.
+// The training loop that the benches time. `bench/cases/cell_vs_binary.py` sends this file to a kernel as a cell, so it
+// stands alone and has no inner doc comment.
 
 /// Trains the model of a folder that `train init` wrote on its batches; returns the loss and the seconds of each step.
 pub fn train_loop(folder: &str, steps: usize) -> gpt_lab::Result<(Vec<f32>, Vec<f64>)> {
