@@ -13,6 +13,8 @@ pub mod comparisons;
 mod corpus;
 mod instructions;
 mod pairs;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod python_source;
 mod registry;
 mod rust_source;
