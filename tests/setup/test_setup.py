@@ -193,5 +193,5 @@ def test_an_interrupted_set_up_can_be_run_again(tmp_path):
 
 def test_make_help_lists_the_commands():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for command in ("setup", "lab", "test", "notebooks"):
+    for command in ("setup", "lab", "check", "test", "test-kernel", "test-lessons", "notebooks"):
         assert f"make {command}" in said
