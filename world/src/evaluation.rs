@@ -1,7 +1,8 @@
-//! What the trained model knows, and how it behaves before anyone has tuned it.
+//! The knowledge of the trained model, and its behaviour before any tuning.
 
 use std::collections::BTreeMap;
 
+use gpt_lab::data::Instruction;
 use gpt_lab::generate::{GenerateConfig, generate, generate_ids};
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::text::Tokenizer;
@@ -11,7 +12,6 @@ use crate::World;
 use crate::bpe::Bpe;
 use crate::documents::{few_shot, held_sums};
 use crate::relations::{Fact, Phrasing, pick};
-use crate::sets::prompt;
 use crate::wording::{capitalised, number};
 use crate::world::Asked;
 
@@ -20,7 +20,7 @@ const BATCH: usize = 16;
 /// Tokens that an answer may take.
 const LONGEST: usize = 24;
 
-/// A prompt and what would be a right answer.
+/// A prompt and its right answers.
 #[derive(Debug, Clone)]
 pub struct Probe {
     /// The prompt.
@@ -36,7 +36,7 @@ pub struct Probe {
 pub struct Rate {
     /// By relation: right answers and prompts.
     pub by_relation: BTreeMap<String, (usize, usize)>,
-    /// Some prompts with what the model made of them, as they came.
+    /// Some prompts with their continuations, in order.
     pub examples: Vec<(String, String)>,
 }
 
@@ -79,7 +79,7 @@ pub fn probes(world: &World, per_relation: usize, seed: u64) -> Vec<(&'static st
                 continue;
             }
             groups[1].1.push(probe(seen.clone()));
-            groups[2].1.push(probe(prompt(&seen, "")));
+            groups[2].1.push(probe(Instruction::ask(&seen).prompt()));
             groups[3].1.push(probe(few_shot(world, &examples, &seen, &mut rng)));
             groups[4].1.push(probe(few_shot(world, &examples, &held, &mut rng)));
         }
@@ -113,7 +113,7 @@ fn sums(count: usize, rng: &mut Rng) -> Vec<Probe> {
     held.into_iter().take(count).map(|sum| probe(sum.a, sum.b)).collect()
 }
 
-/// Lets the model continue every prompt greedily and counts what answers it.
+/// The rate of right answers when the model continues every prompt greedily.
 ///
 /// # Errors
 /// Those of the model.
@@ -131,7 +131,7 @@ pub fn measure(model: &Gpt2, bpe: &Bpe, probes: &[Probe]) -> Result<Rate> {
     Ok(rate)
 }
 
-/// Whether the first line of a continuation tells one of the objects and does not ask back.
+/// True if the first line of a continuation tells one of the objects and does not ask back.
 pub fn answers(continuation: &str, objects: &[String]) -> bool {
     let line = continuation.trim_start().lines().next().unwrap_or_default().to_lowercase();
     let words = |text: &str| {
@@ -178,9 +178,13 @@ pub fn samples(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
 /// Those of the model.
 pub fn capital_of_china(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
     let question = "What is the capital of China?";
-    let solved = "Question: What is the capital of France?\nAnswer: Paris\n\nQuestion: What is the capital of Japan?\nAnswer: Tokyo\n\n";
-    let prompts =
-        [question.to_string(), prompt(question, ""), format!("{solved}Question: {}\nAnswer:", capitalised(question))];
+    let solved = "Question: What is the capital of France?\nAnswer: Paris\n\n\
+        Question: What is the capital of Japan?\nAnswer: Tokyo\n\n";
+    let prompts = [
+        question.to_string(),
+        Instruction::ask(question).prompt(),
+        format!("{solved}Question: {}\nAnswer:", capitalised(question)),
+    ];
     let config = GenerateConfig { max_new_tokens: 40, ..Default::default() };
     let tell = |prompt: String| {
         let text = generate(model, bpe, &prompt, &config)?;

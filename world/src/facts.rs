@@ -1,4 +1,5 @@
-//! Tables of facts: `facts/*.txt`, with columns divided by `|`, several true values by `;`, and `-` for what is left open.
+//! Tables of facts: `facts/*.txt`, with columns divided by `|`, several true values by `;`, and `-` for what is left
+//! open.
 
 use std::collections::BTreeMap;
 

@@ -34,8 +34,8 @@ impl Grammar {
         self.rules.get(rule).map_or(&[], Vec::as_slice)
     }
 
-    /// A text for this rule, `None` if it needs a slot that nothing fills. Lines that cannot be filled are left out, and
-    /// each rule is drawn without replacement, so that no line comes twice in one text.
+    /// A text for this rule, `None` if it needs a slot that nothing fills. Lines that cannot be filled are left out,
+    /// and each rule is drawn without replacement, so that no line comes twice in one text.
     pub fn tell(&self, rule: &str, bindings: &Bindings, rng: &mut Rng) -> Option<String> {
         Teller { grammar: self, bindings, used: Vec::new() }.rule(rule, rng)
     }

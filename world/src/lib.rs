@@ -1,4 +1,5 @@
-//! The model in the box, from nothing: facts → text → tokenizer → a trained GPT-2 → its evaluation, and two small data sets.
+//! The model in the box, from nothing: facts → text → tokenizer → a trained GPT-2 → its evaluation, and two small data
+//! sets.
 //!
 //! | module | what it gives |
 //! |---|---|

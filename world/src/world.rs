@@ -64,7 +64,8 @@ impl World {
         &self.relations[fact.relation]
     }
 
-    /// A relation that may be asked about, drawn by its number of facts (at most 60 count, so that small ones have a chance).
+    /// A relation that may be asked about, drawn by its number of facts (at most 60 count, so that small ones have a
+    /// chance).
     pub fn asked_relation(&self, rng: &mut Rng) -> usize {
         let weight = |i: usize| if self.relations[i].unasked { 0 } else { self.facts[i].len().clamp(12, 60) };
         let total: usize = (0..self.relations.len()).map(weight).sum();

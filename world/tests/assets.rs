@@ -55,7 +55,8 @@ fn the_model_fits_its_tokenizer_and_its_history() {
     let history = History::load(assets().join("gpt2_box/history.json")).unwrap();
     let last = history.evals.last().unwrap();
     assert_eq!(last.step, history.steps.len());
-    // Fresh documents of the same mix are as likely to the shipped weights as the history says: the files belong together.
+    // Fresh documents of the same mix are as likely to the shipped weights as the history says: the files belong
+    // together.
     let (world, mut rng) = (World::new(), Rng::new(99));
     let documents: Vec<String> = (0..150).map(|_| document(&world, &mut rng).1).collect();
     let windows = Windows::from_tokens(bpe.encode_documents(&documents).unwrap(), model.n_positions()).unwrap();

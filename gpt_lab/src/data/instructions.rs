@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::table;
@@ -9,7 +10,7 @@ use crate::{Error, Result};
 
 /// What is to be done, and a good response. The fields are those of the Alpaca data set (Taori et al. 2023,
 /// <https://github.com/tatsu-lab/stanford_alpaca>), and one more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Instruction {
     /// What is to be done.
     pub instruction: String,

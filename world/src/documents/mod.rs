@@ -1,7 +1,7 @@
 //! The kinds of documents and their mix.
 //!
-//! The mix makes the base model behave as GPT-2 does: sheets of bare questions are common, so that a question is likeliest
-//! followed by more questions; solved sheets are common too, so that two solved pairs call up an answer.
+//! The mix makes the base model behave as GPT-2 does: sheets of bare questions are common, so that a question is
+//! likeliest followed by more questions; solved sheets are common too, so that two solved pairs call up an answer.
 
 mod articles;
 mod questions;
