@@ -1,4 +1,4 @@
-"""Generation by transformers, from the folder that `bench_generate init` wrote. Prints one JSON object, as bench_generate does.
+"""Generation by transformers, from the folder that `gpt_lab_bench generate init` wrote. Prints one JSON object, as that program does.
 
     python hf_generate.py FOLDER --tokens 64 --threads 2 [--beams 3]
 """

@@ -4,9 +4,10 @@
     make bench CASES="train_step"  only these
 
 A case is a file in bench/cases/ with a function `run(bench)` that returns rows made by `row(...)`. The rows of all cases
-go to bench/results.json and bench/RESULTS.md; README.md's table is the same one.
+go to bench/results.json and bench/RESULTS.md.
 """
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -18,12 +19,16 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
-# What gpt_lab's kernel sets for its cells: glibc keeps large freed blocks instead of giving them back to the system, only to fault
-# them in again (which helps PyTorch as well), and candle's idle threads go to sleep.
-AS_IN_CELLS = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456",
-               "MALLOC_ARENA_MAX": "1", "CANDLE_BARRIER_POOL_SPIN_LIMIT": "100"}
+# What gpt_lab's kernel sets for its cells: glibc keeps large freed blocks instead of giving them back to the system,
+# only to fault them in again (which helps PyTorch as well), and candle's idle threads go to sleep.
+AS_IN_CELLS = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+    "MALLOC_ARENA_MAX": "1",
+    "CANDLE_BARRIER_POOL_SPIN_LIMIT": "100",
+}
 
 
 def row(what, ours, theirs, unit, than, better, note=""):
@@ -50,6 +55,20 @@ class Bench:
     def thread_limits(self):
         """Environment variables that give both sides the same number of threads."""
         return {name: str(self.threads) for name in ("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "OMP_NUM_THREADS")}
+
+    @functools.cached_property
+    def program(self):
+        """Our side, bench/rust, built when a case first asks for it."""
+        subprocess.run(["cargo", "build", "--locked", "--release", "-q", "-p", "gpt_lab_bench"], cwd=ROOT, check=True)
+        return ROOT / "target" / "release" / "gpt_lab_bench"
+
+    def prepare(self, *arguments):
+        """Has our side write what both sides work on."""
+        subprocess.run([self.program, *map(str, arguments)], cwd=ROOT, check=True)
+
+    def ours(self, *arguments, **env):
+        """Runs our side and reads what it measured."""
+        return self.json_from([self.program, *arguments], **env)
 
     def json_from(self, command, **env):
         """Runs a command and reads the JSON object on the last line that it prints."""
@@ -95,19 +114,15 @@ def table(results):
 
 
 def machine(bench):
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
-    return {"cpu": cpu, "threads": bench.threads, "system": platform.platform(terse=True), "date": time.strftime("%Y-%m-%d")}
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+    system, date = platform.platform(terse=True), time.strftime("%Y-%m-%d")
+    return {"cpu": cpu, "threads": bench.threads, "system": system, "date": date}
 
 
 def write(results):
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    text = table(results)
-    (HERE / "RESULTS.md").write_text(f"# Benches\n\nWritten by `make bench`.\n\n{text}\n")
-    readme = ROOT / "README.md"
-    content = readme.read_text()
-    if BEGIN in content:
-        head, rest = content.split(BEGIN, 1)
-        readme.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}")
+    (HERE / "RESULTS.md").write_text(f"# Benches\n\nWritten by `make bench`.\n\n{table(results)}\n")
 
 
 def main():

@@ -1,6 +1,6 @@
 """The chapter's GPT-2 in PyTorch, as a reader of the book would write it, with PyTorch's own fused attention.
 
-Reads a folder that `bench_train init` wrote (config.json, model.safetensors, batches.safetensors), trains on exactly
+Reads a folder that `gpt_lab_bench train init` wrote (config.json, model.safetensors, batches.safetensors), trains on exactly
 those batches and prints one JSON object: the loss of each step and the seconds each step took.
 
     python torch_gpt.py FOLDER --steps 200 --lr 1e-3 --threads 2 [--compile]

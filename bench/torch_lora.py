@@ -1,6 +1,6 @@
 """LoRA on GPT-2 with transformers and PEFT, as their documentation has it.
 
-Reads a folder that `bench_lora init` wrote (model/, adapter/, batches.safetensors), trains the adapter on exactly those
+Reads a folder that `gpt_lab_bench lora init` wrote (model/, adapter/, batches.safetensors), trains the adapter on exactly those
 batches and prints one JSON object: the loss of each step, the seconds each step took, the peak memory.
 
     python torch_lora.py FOLDER --steps 6 --lr 6e-4 --threads 2

@@ -1,6 +1,12 @@
-"""What a machine must have before anything is built. Each problem is one sentence that says how to cure it."""
+"""What a machine must have before anything is built. Each problem is one sentence that says how to cure it.
+
+`make setup` imports this file. `gpt-lab doctor` runs it and reads the JSON that it prints:
+
+    python3 prerequisites.py ROOT RUST_VERSION
+"""
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -27,7 +33,8 @@ def ask(command, cwd):
     return done.stdout if done.returncode == 0 else None
 
 
-def rust_problems(root):
+def rust_problems(root, need):
+    """`need`: the oldest Rust that compiles the lab."""
     if shutil.which("cargo") is None:
         yield "cargo was not found: install Rust from https://rustup.rs, open a new terminal and try again."
         return
@@ -36,7 +43,6 @@ def rust_problems(root):
     if not found:
         yield "rustc does not run (`rustc --version` fails): install Rust from https://rustup.rs or run `rustup default stable`."
         return
-    need = required_rust(root)
     if (int(found[1]), int(found[2])) < need[:2]:
         wanted = ".".join(map(str, need))
         yield f"rustc {found[1]}.{found[2]} is too old, {wanted} or newer is needed: run `rustup update stable`."
@@ -69,9 +75,15 @@ def disk_problems(root, ready):
         yield f"only {free:.1f} GB are free on the disk of {root}, about {need:.0f} GB are needed: make room and try again."
 
 
-def problems(root, ready):
-    """All that stands in the way, in the order in which to cure it. `ready`: an earlier set-up was finished."""
-    return [*rust_problems(root), *linker_problems(), *python_problems(), *disk_problems(root, ready)]
+def is_ready(root):
+    """Whether an earlier set-up was finished."""
+    return (Path(root) / ".lab/template").exists() and (Path(root) / "target/kernel/gpt_lab_kernel").exists()
+
+
+def problems(root):
+    """All that stands in the way, in the order in which to cure it."""
+    disk = disk_problems(root, is_ready(root))
+    return [*rust_problems(root, required_rust(root)), *linker_problems(), *python_problems(), *disk]
 
 
 def has_rust_sources(root):
@@ -84,3 +96,27 @@ NO_RUST_SOURCES = (
     "Rust's own sources are not installed, and rust-analyzer reads them for the types of variables and for completion: "
     "run `rustup component add rust-src`, or install your distribution's package of that name."
 )
+
+
+def report(root, need):
+    """An entry for each prerequisite: its name, what was found, the problems with their cures, and what is only a warning."""
+    python = f"Python {sys.version.split()[0]}, {sys.executable}"
+    free = f"{shutil.disk_usage(root).free / 1e9:.1f} GB free"
+    sources = has_rust_sources(root)
+    return [
+        entry("rustc", ask(["rustc", "--version"], root), rust_problems(root, need)),
+        entry("rust-src", "found" if sources else None, warnings=[] if sources else [NO_RUST_SOURCES]),
+        entry("linker", ask(["cc", "--version"], root), linker_problems()),
+        entry("python3", python, python_problems()),
+        entry("disk", free, disk_problems(root, is_ready(root))),
+    ]
+
+
+def entry(what, found, problems=(), warnings=()):
+    lines = (found or "").strip().splitlines() or ["not found"]
+    return {"what": what, "found": lines[0], "problems": list(problems), "warnings": list(warnings)}
+
+
+if __name__ == "__main__":
+    root, rust = sys.argv[1:]
+    print(json.dumps(report(root, tuple(int(n) for n in rust.split(".")))))

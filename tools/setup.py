@@ -240,7 +240,7 @@ def locked():
 
 def check():
     """Prints every problem and warning; the exit code."""
-    found = prerequisites.problems(ROOT, ready=(STATE / "template").exists() and KERNEL.exists())
+    found = prerequisites.problems(ROOT)
     for problem in found:
         print(f"Problem: {problem}", file=sys.stderr)
     if not found and not prerequisites.has_rust_sources(ROOT) and shutil.which("rustup") is None:

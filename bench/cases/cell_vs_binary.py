@@ -2,26 +2,23 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 
 from kernels import kernel, run_cell
 from run import AS_IN_CELLS, ROOT, row
 
 BATCH, STEPS, WARM_UP = 32, 20, 2
-LOOP = (ROOT / "bench" / "train_loop.rs").read_text()
+LOOP = (ROOT / "bench" / "rust" / "src" / "train_loop.rs").read_text()
 DEP = ':dep gpt_lab = { path = "../gpt_lab" }\nuse gpt_lab::prelude::*;\n'
 
 
 def run(bench):
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
-    program = ROOT / "target" / "release" / "examples" / "bench_train"
     folder = bench.work / "cell_vs_binary"
-    subprocess.run([program, "init", folder, "--batch", str(BATCH), "--batches", str(STEPS)], cwd=ROOT, check=True)
+    bench.prepare("train", "init", folder, "--batch", BATCH, "--batches", STEPS)
     env = {**bench.thread_limits(), **AS_IN_CELLS}  # the kernel sets the latter for its cells anyway
     results = bench.in_turn(
         cell=lambda: in_a_cell(folder, env),
-        binary=lambda: bench.json_from([program, "run", folder, "--steps", STEPS], **env),
+        binary=lambda: bench.ours("train", "run", folder, "--steps", STEPS, **env),
     )
     for cell, binary in zip(results["cell"], results["binary"]):
         if abs(cell["losses"][-1] - binary["losses"][-1]) > 1e-4:

@@ -2,7 +2,6 @@
 prompt of 512, then tokens per second, greedy and with three beams, and the peak memory. The ids must be the same. With weights in
 8 bits they need not be: the row says how many of them are."""
 import statistics
-import subprocess
 import sys
 
 from run import ROOT, row
@@ -11,17 +10,15 @@ PROMPT, TOKENS, BEAMS = 512, 64, 3
 
 
 def run(bench):
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_generate"], cwd=ROOT, check=True)
-    program = ROOT / "target" / "release" / "examples" / "bench_generate"
     folder = bench.work / "generate"
-    subprocess.run([program, "init", folder, "--prompt", str(PROMPT)], cwd=ROOT, check=True)
-    threads = {name: str(bench.threads) for name in ("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "OMP_NUM_THREADS")}
+    bench.prepare("generate", "init", folder, "--prompt", PROMPT)
+    threads = bench.thread_limits()
     rows = []
     for name, beams in [("greedy", 1), (f"{BEAMS} beams", BEAMS)]:
         work = [folder, "--tokens", TOKENS, "--beams", beams]
         theirs = [bench.python, ROOT / "bench" / "hf_generate.py", *work, "--threads", bench.threads]
         results = bench.in_turn(
-            ours=lambda: bench.json_from([program, "run", *work], **threads),
+            ours=lambda: bench.ours("generate", "run", *work, **threads),
             theirs=lambda: bench.json_from(theirs, **threads),
         )
         compare(name, results["ours"][0]["ids"], results["theirs"][0]["ids"])
@@ -38,7 +35,7 @@ def run(bench):
     work = [folder, "--tokens", TOKENS]
     theirs = [bench.python, ROOT / "bench" / "hf_generate.py", *work, "--beams", 1, "--threads", bench.threads]
     results = bench.in_turn(
-        ours=lambda: bench.json_from([program, "run", *work, "--int8"], **threads),
+        ours=lambda: bench.ours("generate", "run", *work, "--int8", **threads),
         theirs=lambda: bench.json_from(theirs, **threads),
     )
     speed = {side: (TOKENS - 1) / statistics.median(r["seconds"] for r in runs) for side, runs in results.items()}

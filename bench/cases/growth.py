@@ -4,7 +4,6 @@ Time and memory are fitted by powers. Only attention may grow faster than linear
 alone in the same process, is taken out before the fit and shown beside it."""
 import math
 import statistics
-import subprocess
 
 from run import ROOT, row
 
@@ -21,7 +20,6 @@ COLOURS = {"time of a step": "#0072b2", "of it attention": "#d55e00", "peak memo
 
 
 def run(bench):
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
     rows, panels = [], {}
     for axis, values in VALUES.items():
         turns = bench.in_turn(**{str(value): (lambda value=value: measure(bench, {**BASE, axis: value})) for value in values})
@@ -38,8 +36,7 @@ def run(bench):
 
 
 def measure(bench, size):
-    program = ROOT / "target" / "release" / "examples" / "bench_train"
-    result = bench.json_from([program, "size", *size.values(), "--steps", STEPS], **bench.thread_limits())
+    result = bench.ours("train", "size", *size.values(), "--steps", STEPS, **bench.thread_limits())
     return {"time of a step": result["seconds"][WARM_UP:], "of it attention": result["attention"][WARM_UP:],
             "peak memory": [result["peak_mib"]]}
 

@@ -2,7 +2,6 @@
 and PEFT: the same weights, the same adapter, the same batches, float32, without dropout. The losses must agree. Measured in the
 environment as it is and in that of our kernel's cells."""
 import statistics
-import subprocess
 import sys
 
 from run import AS_IN_CELLS, ROOT, row
@@ -13,21 +12,18 @@ CLOSE_AT_FIRST, CLOSE_AT_LAST = 1e-4, 5e-3
 
 
 def run(bench):
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_lora"], cwd=ROOT, check=True)
-    program = ROOT / "target" / "release" / "examples" / "bench_lora"
     folder = bench.work / "lora"
-    subprocess.run([program, "init", folder, "--batch", str(BATCH), "--context", str(CONTEXT), "--batches", str(STEPS)],
-                   cwd=ROOT, check=True)
+    bench.prepare("lora", "init", folder, "--batch", BATCH, "--context", CONTEXT, "--batches", STEPS)
     rows = []
     for note, env in (("", {}), ("environment of our cells", AS_IN_CELLS)):
-        rows += compare(bench, program, folder, note, {**bench.thread_limits(), **env})
+        rows += compare(bench, folder, note, {**bench.thread_limits(), **env})
     return rows
 
 
-def compare(bench, program, folder, note, env):
+def compare(bench, folder, note, env):
     torch_program = [bench.python, ROOT / "bench" / "torch_lora.py", folder, "--steps", STEPS, "--threads", bench.threads]
     results = bench.in_turn(
-        ours=lambda: bench.json_from([program, "run", folder, "--steps", STEPS], **env),
+        ours=lambda: bench.ours("lora", "run", folder, "--steps", STEPS, **env),
         peft=lambda: bench.json_from(torch_program, **env),
     )
     gaps = [abs(a - b) for a, b in zip(results["ours"][0]["losses"], results["peft"][0]["losses"])]

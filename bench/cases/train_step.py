@@ -3,7 +3,6 @@ weights on the same batches, without dropout. First 200 steps to see that the lo
 sizes, in the environment as it is and in that of our kernel's cells, whose memory settings help both sides."""
 import shutil
 import statistics
-import subprocess
 import sys
 
 from run import AS_IN_CELLS, ROOT, row
@@ -17,7 +16,6 @@ BEGINNING, CLOSE_AT_FIRST, CLOSE_ON_AVERAGE = 15, 1e-4, 0.05
 
 
 def run(bench):
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "gpt_lab", "--example", "bench_train"], cwd=ROOT, check=True)
     rows = [curves(bench)]
     for batch, steps in STEPS.items():
         for note, env in (("", {}), ("environment of our cells", AS_IN_CELLS)):
@@ -28,13 +26,12 @@ def run(bench):
 
 def sides(bench, batch, batches, steps, env, threads=None):
     """A function for each side that trains for so many steps and returns what it found."""
-    program = ROOT / "target" / "release" / "examples" / "bench_train"
     folder = bench.work / f"train_{batch}_{batches}"
-    subprocess.run([program, "init", folder, "--batch", str(batch), "--batches", str(batches)], cwd=ROOT, check=True)
+    bench.prepare("train", "init", folder, "--batch", batch, "--batches", batches)
     env = {**bench.thread_limits(), **env}
     torch = [bench.python, ROOT / "bench" / "torch_gpt.py", folder, "--steps", steps, "--threads", threads or bench.threads]
     found = {
-        "ours": lambda: bench.json_from([program, "run", folder, "--steps", steps], **env),
+        "ours": lambda: bench.ours("train", "run", folder, "--steps", steps, **env),
         "eager": lambda: bench.json_from(torch, **env),
     }
     if shutil.which("c++") or shutil.which("g++"):

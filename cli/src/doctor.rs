@@ -1,32 +1,31 @@
 //! `gpt-lab doctor`: is everything here that the lab needs, and if not, what helps?
 
 use std::env;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
+use clap::Args;
 use gpt_lab::data::missing_corpus_crates;
-use lexopt::prelude::*;
+use gpt_lab::{Error, Result};
+use serde::Deserialize;
 
-use crate::Outcome;
+/// What the lab needs before anything is built. `make setup` checks the same with the same file.
+const PREREQUISITES: &str = include_str!("../../tools/prerequisites.py");
 
-const HELP: &str = "\
-gpt-lab doctor: check this set-up
-
-Usage: gpt-lab doctor [--root FOLDER]
-
+const NOTES: &str = "\
 Prints one line for each thing that the lab needs: ok, warning or problem, and what helps.
-The exit code is 1 if there is a problem.
+The exit code is 1 if there is a problem.";
 
-Options:
-  --root FOLDER   The lab's folder (default: the one above the current folder that holds gpt_lab/)
-";
+/// Check this set-up: toolchain, Python, JupyterLab, kernel, corpus, disk
+#[derive(Args)]
+#[command(after_help = NOTES)]
+pub struct Options {
+    /// Folder of the lab [default: the one above the current folder that holds gpt_lab/]
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+}
 
-/// The oldest rustc that compiles the lab.
-const RUSTC: (u32, u32) = (1, 95);
-/// Room that a first set-up takes, in GiB.
-const DISK_GIB: u64 = 6;
-
-/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Ok,
@@ -34,38 +33,35 @@ enum Level {
     Problem,
 }
 
-/// One line of the report.
+/// One line of the report, and a line for each cure.
+#[derive(Debug)]
 struct Check {
     level: Level,
-    what: &'static str,
+    what: String,
     found: String,
-    cure: &'static str,
+    cures: Vec<String>,
 }
 
 impl Check {
-    /// Fine if there is something, otherwise of this level and with this cure.
-    fn new(what: &'static str, found: Option<String>, level: Level, cure: &'static str) -> Self {
+    fn new(level: Level, what: &str, found: impl Into<String>, cure: &str) -> Self {
+        let cures = if level == Level::Ok { Vec::new() } else { vec![cure.to_string()] };
+        Check { level, what: what.into(), found: found.into(), cures }
+    }
+
+    /// Ok if something was found, otherwise of this level.
+    fn of(what: &str, found: Option<String>, level: Level, cure: &str) -> Self {
         match found {
-            Some(found) => Check { level: Level::Ok, what, found, cure },
-            None => Check { level, what, found: "not found".into(), cure },
+            Some(found) => Check::new(Level::Ok, what, found, cure),
+            None => Check::new(level, what, "not found", cure),
         }
     }
 }
 
 /// Runs the command.
-pub fn run(mut parser: lexopt::Parser) -> Outcome {
-    let mut root = None;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => {
-                print!("{HELP}");
-                return Ok(ExitCode::SUCCESS);
-            }
-            Long("root") => root = Some(PathBuf::from(parser.value()?)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let checks = checks(&root.unwrap_or_else(lab_folder));
+pub fn run(options: Options) -> Result<ExitCode> {
+    let root = options.root.unwrap_or_else(lab_folder);
+    let root = root.canonicalize().map_err(|e| Error::io(&root, "reading", e))?;
+    let checks = checks(&root);
     for check in &checks {
         let mark = match check.level {
             Level::Ok => "ok     ",
@@ -73,9 +69,7 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
             Level::Problem => "PROBLEM",
         };
         println!("{mark}  {:14} {}", check.what, check.found);
-        if check.level != Level::Ok {
-            println!("{:24} {}", "", check.cure);
-        }
+        check.cures.iter().for_each(|cure| println!("{:24} {cure}", ""));
     }
     let count = |level| checks.iter().filter(|check| check.level == level).count();
     println!("ok: {}, warnings: {}, problems: {}", count(Level::Ok), count(Level::Warning), count(Level::Problem));
@@ -84,58 +78,62 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
 
 fn checks(root: &Path) -> Vec<Check> {
     let venv = root.join(".venv");
-    let python = "import sys, venv, ensurepip; print('Python', sys.version.split()[0], 'with venv')";
-    let linker = first_line("cc", &["--version"]);
-    vec![
-        rustc(),
-        Check::new("cargo", first_line("cargo", &["--version"]), Level::Problem, "install Rust from https://rustup.rs"),
-        rust_src(),
-        Check::new("linker", linker, Level::Problem, "install a C compiler, for instance the package build-essential"),
-        Check::new(
-            "python3",
-            first_line("python3", &["-c", python]),
-            Level::Problem,
-            "install Python 3 with its venv module, for instance the packages python3 and python3-venv",
-        ),
-        Check::new(
-            "JupyterLab",
-            first_line(venv.join("bin/jupyter-lab"), &["--version"]),
-            Level::Problem,
-            "run make setup in the lab's folder",
-        ),
+    let jupyter = first_line(Command::new(venv.join("bin/jupyter-lab")).arg("--version"));
+    let session = existing(&root.join(".lab/template"));
+    let mut checks = prerequisites(root);
+    checks.extend([
+        Check::of("JupyterLab", jupyter, Level::Problem, "run make setup in the lab's folder"),
         kernel(&venv),
-        Check::new(
+        Check::of(
             "session",
-            existing(&root.join(".lab/template")),
+            session,
             Level::Warning,
             "the first cell will take minutes to compile; make setup prepares it",
         ),
         corpus(),
-        disk(root),
         threads(),
-    ]
+    ]);
+    checks
 }
 
-fn rustc() -> Check {
-    let cure = "the lab needs rustc 1.95 or newer: rustup update stable";
-    let mut check = Check::new("rustc", first_line("rustc", &["--version"]), Level::Problem, cure);
-    if check.level == Level::Ok && version(&check.found).is_none_or(|found| found < RUSTC) {
-        check.level = Level::Problem;
+/// An entry of what `tools/prerequisites.py` prints.
+#[derive(Deserialize)]
+struct Entry {
+    what: String,
+    found: String,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl From<Entry> for Check {
+    fn from(entry: Entry) -> Self {
+        let level = match (&entry.problems[..], &entry.warnings[..]) {
+            ([], []) => Level::Ok,
+            ([], _) => Level::Warning,
+            _ => Level::Problem,
+        };
+        Check { level, what: entry.what, found: entry.found, cures: [entry.problems, entry.warnings].concat() }
     }
-    check
 }
 
-/// `(1, 95)` of `rustc 1.95.0 (…)`.
-fn version(line: &str) -> Option<(u32, u32)> {
-    let mut numbers = line.split_whitespace().nth(1)?.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+fn prerequisites(root: &Path) -> Vec<Check> {
+    let entries = asked_of_python(root).and_then(|answer| serde_json::from_slice::<Vec<Entry>>(&answer).ok());
+    let Some(entries) = entries else {
+        let cure = "install Python 3.10 or newer with its venv module, for instance the packages python3 and \
+                    python3-venv; it also checks Rust, the linker and the disk";
+        return vec![Check::new(Level::Problem, "python3", "does not run", cure)];
+    };
+    entries.into_iter().map(Check::from).collect()
 }
 
-fn rust_src() -> Check {
-    let sysroot = first_line("rustc", &["--print", "sysroot"]);
-    let found = sysroot.and_then(|path| existing(&Path::new(&path).join("lib/rustlib/src/rust/library")));
-    let cure = "completion cannot see the standard library: rustup component add rust-src";
-    Check::new("rust-src", found, Level::Warning, cure)
+/// What `tools/prerequisites.py` prints, if Python runs it.
+fn asked_of_python(root: &Path) -> Option<Vec<u8>> {
+    let mut command = Command::new("python3");
+    command.arg("-").arg(root).arg(env!("CARGO_PKG_RUST_VERSION"));
+    let mut python = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    python.stdin.take()?.write_all(PREREQUISITES.as_bytes()).ok()?;
+    let output = python.wait_with_output().ok()?;
+    output.status.success().then_some(output.stdout)
 }
 
 /// The kernelspec, and the program that it names.
@@ -144,7 +142,7 @@ fn kernel(venv: &Path) -> Check {
     let spec = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     let program = spec.and_then(|spec| Some(PathBuf::from(spec["argv"][0].as_str()?)));
     let found = program.filter(|program| program.is_file()).map(|program| program.display().to_string());
-    Check::new("kernel", found, Level::Problem, "JupyterLab does not know the lab's kernel: run make setup")
+    Check::of("kernel", found, Level::Problem, "JupyterLab does not know the lab's kernel: run make setup")
 }
 
 fn corpus() -> Check {
@@ -154,20 +152,7 @@ fn corpus() -> Check {
         Ok(missing) => (Level::Problem, format!("missing: {}", missing.join(", "))),
         Err(error) => (Level::Problem, error.to_string()),
     };
-    Check { level, what: "corpus", found, cure }
-}
-
-fn disk(root: &Path) -> Check {
-    let cure = "a first set-up takes about 6 GiB: make room";
-    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    let output = Command::new("df").arg("-Pk").arg(root).output().ok();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let free = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-    let mut check = Check::new("disk", free.map(|kib| format!("{} GiB free", kib >> 20)), Level::Warning, cure);
-    if free.is_some_and(|kib| kib >> 20 < DISK_GIB) {
-        check.level = Level::Warning;
-    }
-    check
+    Check::new(level, "corpus", found, cure)
 }
 
 fn threads() -> Check {
@@ -178,7 +163,7 @@ fn threads() -> Check {
         None => n.to_string(),
     };
     let level = if asked.is_some_and(|asked| asked < n) { Level::Warning } else { Level::Ok };
-    Check { level, what: "threads", found, cure: "training could use more: unset RAYON_NUM_THREADS" }
+    Check::new(level, "threads", found, "training could use more: unset RAYON_NUM_THREADS")
 }
 
 /// The folder above the current one that holds the crate `gpt_lab`, or the current one.
@@ -193,8 +178,8 @@ fn existing(path: &Path) -> Option<String> {
 }
 
 /// The first line that a program prints, if it runs and succeeds.
-fn first_line(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_string)
 }
@@ -203,20 +188,23 @@ fn first_line(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Optio
 mod tests {
     use super::*;
 
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        assert_eq!(version("rustc 1.95.0 (59807616e 2026-04-14)"), Some((1, 95)));
-        assert!(version("rustc 1.100.0-nightly").unwrap() > RUSTC);
-        assert!(version("rustc 1.9.0").unwrap() < RUSTC);
-        assert_eq!(version("rustc"), None);
+    fn check(json: &str) -> Check {
+        Check::from(serde_json::from_str::<Entry>(json).unwrap())
     }
 
     #[test]
-    fn a_folder_without_a_lab_has_problems_with_cures() {
-        let checks = checks(Path::new("/no/such/folder"));
-        for what in ["JupyterLab", "kernel", "session", "disk"] {
-            let check = checks.iter().find(|check| check.what == what).unwrap();
-            assert!(check.level != Level::Ok && !check.cure.is_empty(), "{what}: {}", check.found);
-        }
+    fn an_entry_without_remarks_is_ok_and_a_problem_outweighs_a_warning() {
+        let fine = check(r#"{"what": "rustc", "found": "1.95", "problems": [], "warnings": []}"#);
+        assert_eq!((fine.level, fine.cures.len()), (Level::Ok, 0));
+        let warned = check(r#"{"what": "rust-src", "found": "no", "problems": [], "warnings": ["add it"]}"#);
+        assert_eq!((warned.level, &warned.cures[..]), (Level::Warning, &["add it".to_string()][..]));
+        let wrong = check(r#"{"what": "disk", "found": "1 GB", "problems": ["make room"], "warnings": ["x"]}"#);
+        assert_eq!((wrong.level, &wrong.cures[0][..]), (Level::Problem, "make room"));
+    }
+
+    #[test]
+    fn every_prerequisite_is_reported_by_name() {
+        let names: Vec<String> = prerequisites(Path::new("/")).into_iter().map(|check| check.what).collect();
+        assert_eq!(names, ["rustc", "rust-src", "linker", "python3", "disk"]);
     }
 }

@@ -1,27 +1,26 @@
-//! Lines that somebody types, or that come out of a pipe.
+//! Lines that somebody types, or that come from a pipe.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
+use gpt_lab::{Error, Result};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
-use crate::Failure;
-
-/// So many lines of earlier talks can be brought back.
+/// Number of lines of earlier talks that can be recalled.
 const REMEMBERED: usize = 1000;
 
-/// Where lines come from.
+/// A source of lines.
 pub enum Lines {
-    /// A terminal: lines can be edited, and earlier ones brought back.
+    /// A terminal, with an editor and the file of earlier lines.
     Terminal(Box<DefaultEditor>, Option<PathBuf>),
-    /// Anything else, which is read as it is.
+    /// Anything else, read as it is.
     Pipe,
 }
 
 impl Lines {
-    /// Those of the standard input. Lines typed in earlier runs of the same command are remembered in a file.
-    pub fn of_standard_input(command: &str) -> Result<Self, Failure> {
+    /// The lines of the standard input. Lines typed in earlier runs of the same command are kept in a file.
+    pub fn of_standard_input(command: &str) -> Result<Self> {
         if !io::stdin().is_terminal() {
             return Ok(Lines::Pipe);
         }
@@ -38,20 +37,20 @@ impl Lines {
     }
 
     /// The next line, or none at the end.
-    pub fn next(&mut self) -> Result<Option<String>, Failure> {
+    pub fn next(&mut self) -> Result<Option<String>> {
         let (editor, file) = match self {
             Lines::Terminal(editor, file) => (editor, file),
             Lines::Pipe => {
                 let mut line = String::new();
                 let read = io::stdin().lock().read_line(&mut line);
-                let read = read.map_err(|e| gpt_lab::Error::io("standard input", "reading", e))?;
+                let read = read.map_err(|e| Error::io("standard input", "reading", e))?;
                 return Ok((read > 0).then_some(line));
             }
         };
         println!();
         match editor.readline("> ") {
             Ok(line) => {
-                // A memory that cannot be written is no reason to end a talk.
+                // A history file that cannot be written is no reason to end a talk.
                 let _ = file.as_ref().map(|file| editor.append_history(file));
                 Ok(Some(line))
             }
@@ -65,7 +64,7 @@ impl Lines {
     }
 }
 
-/// Where programs keep such things (XDG Base Directory Specification): `~/.local/state/gpt_lab/chat_history`.
+/// `~/.local/state/gpt_lab/chat_history`, or its place by the XDG Base Directory Specification.
 fn history_file(command: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
@@ -74,6 +73,6 @@ fn history_file(command: &str) -> Option<PathBuf> {
     Some(folder.join(format!("{command}_history")))
 }
 
-fn failure(error: ReadlineError) -> Failure {
-    gpt_lab::Error::io("standard input", "reading", io::Error::other(error)).into()
+fn failure(error: ReadlineError) -> Error {
+    Error::io("standard input", "reading", io::Error::other(error))
 }

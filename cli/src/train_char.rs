@@ -2,137 +2,136 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use gpt_lab::data::{Corpus, Language, Split, TextData, corpus_crates};
+use clap::{Args, ValueEnum};
+use gpt_lab::data::{Corpus, Language, Split, corpus_crates};
 use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::text::{CharTokenizer, Tokenizer};
 use gpt_lab::train::{History, Length, Schedule, TerminalProgress, TrainConfig, train};
-use gpt_lab::{Error, write_atomically};
-use lexopt::prelude::*;
+use gpt_lab::{Result, write_atomically};
 use serde_json::json;
 
-use crate::{Failure, Outcome};
+const NOTES: &str = "\
+Writes config.json and model.safetensors (which `generate` and notebooks load), tokenizer.json, history.json and
+provenance.json, and keeps a checkpoint in OUT/checkpoint meanwhile.";
 
-const HELP: &str = "\
-gpt-lab train-char: train a character model on source code
+const LICENCES: &str =
+    "each crate's own: MIT, Apache-2.0 or Unlicense, by choice of the user where several are offered";
 
-Usage: gpt-lab train-char --out FOLDER [OPTIONS]
-
-Writes config.json and model.safetensors (which `generate` and notebooks load), tokenizer.json,
-history.json and provenance.json, and keeps a checkpoint in FOLDER/checkpoint meanwhile.
-
-Options:
-  --out FOLDER         Where the model goes
-  --config NAME        small or chapter (default: small)
-  --steps N            Optimizer steps (default: 1000)
-  --epochs N           Or so many times through the training windows
-  --batch N            Windows a step (default: 32)
-  --lr X               Peak learning rate, reached after a warm-up of 5 % of the steps, then a cosine
-                       down to a tenth (default: 2e-3)
-  --constant-lr X      Or one learning rate all the time
-  --dropout X          Dropout (default: the configuration's)
-  --weight-decay X     Of matrices (default: 0.1)
-  --source FOLDER      Functions of the .rs and .py files in this folder (default: the crates of this build)
-  --characters N       Only about so many characters of it
-  --eval-every N       Evaluate every N steps (default: 200)
-  --eval-batches N     On so many batches of each side (default: 20; 0 means all)
-  --save-every N       Save a checkpoint every N steps (default: 500)
-  --resume             Go on from the checkpoint
-  --seed N             Decides weights, split, order and dropout (default: 0)
-";
-
-/// Everything that the command line can say.
-struct Options {
+/// Train a character model on source code
+#[derive(Args)]
+#[command(after_help = NOTES)]
+pub struct Options {
+    /// Folder for the model
+    #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    config: String,
-    dropout: Option<f64>,
-    source: Option<PathBuf>,
-    characters: Option<usize>,
+    /// Size of the model
+    #[arg(long, value_enum, value_name = "NAME", default_value = "small")]
+    config: Size,
+    /// Optimizer steps
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    steps: usize,
+    /// Passes through the training windows, instead of steps
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    epochs: Option<usize>,
+    /// Windows a step
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch: usize,
+    /// Peak learning rate, reached after a warm-up of 5 % of the steps, then a cosine down to a tenth
+    #[arg(long, value_name = "X", default_value_t = 2e-3, allow_negative_numbers = true)]
     lr: f64,
-    constant: bool,
-    train: TrainConfig,
+    /// One learning rate all the time, instead of --lr
+    #[arg(long, value_name = "X", conflicts_with = "lr", allow_negative_numbers = true)]
+    constant_lr: Option<f64>,
+    /// Dropout, instead of the configuration's
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    dropout: Option<f64>,
+    /// Weight decay of matrices
+    #[arg(long, value_name = "X", default_value_t = 0.1, allow_negative_numbers = true)]
+    weight_decay: f64,
+    /// Learn from the functions of the .rs and .py files in this folder, instead of the crates of this build
+    #[arg(long, value_name = "FOLDER")]
+    source: Option<PathBuf>,
+    /// Approximate number of characters to learn from, instead of all
+    #[arg(long, value_name = "N")]
+    characters: Option<usize>,
+    /// Steps from one evaluation to the next
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    eval_every: usize,
+    /// Batches of each side in an evaluation; 0 means all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    eval_batches: usize,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    save_every: usize,
+    /// Continue from the checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// Seed of weights, split, order and dropout
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Size {
+    Small,
+    Chapter,
+}
+
+impl Options {
+    fn model(&self, vocab_size: usize) -> Gpt2Config {
+        let config = match self.config {
+            Size::Small => Gpt2Config::small(vocab_size),
+            Size::Chapter => Gpt2Config::chapter(vocab_size),
+        };
+        match self.dropout {
+            Some(p) => Gpt2Config { resid_pdrop: p, embd_pdrop: p, attn_pdrop: p, ..config },
+            None => config,
+        }
+    }
+
+    /// The settings of the run over this many windows, which decide the number of steps if epochs are asked for.
+    fn training(&self, windows: usize) -> TrainConfig {
+        let mut config = TrainConfig {
+            length: self.epochs.map_or(Length::Steps(self.steps), Length::Epochs),
+            batch_size: self.batch,
+            lr: self.constant_lr.unwrap_or(self.lr),
+            weight_decay: self.weight_decay,
+            eval_every: self.eval_every,
+            eval_batches: self.eval_batches,
+            seed: self.seed,
+            checkpoint: Some(self.out.join("checkpoint")),
+            checkpoint_every: self.save_every,
+            resume: self.resume,
+            ..Default::default()
+        };
+        if self.constant_lr.is_none() {
+            config.schedule = Schedule::warmup_cosine(config.lr, config.total_steps(windows));
+        }
+        config
+    }
 }
 
 /// Runs the command.
-pub fn run(parser: lexopt::Parser) -> Outcome {
-    let Some(mut options) = parse(parser)? else {
-        print!("{HELP}");
-        return Ok(ExitCode::SUCCESS);
-    };
+pub fn run(options: Options) -> Result<()> {
     let (corpus, tokenizer) = corpus(&options)?;
-    let mut model_config = match options.config.as_str() {
-        "small" => Gpt2Config::small(tokenizer.vocab_size()),
-        "chapter" => Gpt2Config::chapter(tokenizer.vocab_size()),
-        other => return Err(Failure::Usage(format!("--config {other}: small or chapter"))),
-    };
-    if let Some(p) = options.dropout {
-        (model_config.resid_pdrop, model_config.embd_pdrop, model_config.attn_pdrop) = (p, p, p);
-    }
-    let split = corpus.split(0.1, options.train.seed)?;
-    let data = split.windows(&tokenizer, model_config.n_positions)?;
-    let model = Gpt2::new(&model_config, options.train.seed)?;
-    set_schedule(&mut options, &data);
+    let config = options.model(tokenizer.vocab_size());
+    let split = corpus.split(0.1, options.seed)?;
+    let data = split.windows(&tokenizer, config.n_positions)?;
+    let model = Gpt2::new(&config, options.seed)?;
     eprintln!("{corpus}");
     eprintln!("{} windows to learn from, {} to judge by", data.train.len(), data.validation.len());
-    let history = train(&model, &data, &options.train, &mut TerminalProgress::new())?;
+    let history = train(&model, &data, &options.training(data.train.len()), &mut TerminalProgress::new())?;
     model.save(&options.out)?;
     tokenizer.save(options.out.join("tokenizer.json"))?;
     write_json(&options, "history.json", &json!(history))?;
     write_json(&options, "provenance.json", &provenance(&options, &model, &split, &history))?;
     eprintln!("{}", options.out.display());
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The options, or `None` if help was asked for.
-fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut out = None;
-    let mut options = Options {
-        out: PathBuf::new(),
-        config: "small".into(),
-        dropout: None,
-        source: None,
-        characters: None,
-        lr: 2e-3,
-        constant: false,
-        train: TrainConfig {
-            weight_decay: 0.1,
-            eval_every: 200,
-            eval_batches: 20,
-            checkpoint_every: 500,
-            ..Default::default()
-        },
-    };
-    while let Some(argument) = parser.next()? {
-        let train = &mut options.train;
-        match argument {
-            Short('h') | Long("help") => return Ok(None),
-            Long("out") => out = Some(PathBuf::from(parser.value()?)),
-            Long("config") => options.config = parser.value()?.string()?,
-            Long("steps") => train.length = Length::Steps(parser.value()?.parse()?),
-            Long("epochs") => train.length = Length::Epochs(parser.value()?.parse()?),
-            Long("batch") => train.batch_size = parser.value()?.parse()?,
-            Long("lr") => options.lr = parser.value()?.parse()?,
-            Long("constant-lr") => (options.lr, options.constant) = (parser.value()?.parse()?, true),
-            Long("dropout") => options.dropout = Some(parser.value()?.parse()?),
-            Long("weight-decay") => train.weight_decay = parser.value()?.parse()?,
-            Long("source") => options.source = Some(PathBuf::from(parser.value()?)),
-            Long("characters") => options.characters = Some(parser.value()?.parse()?),
-            Long("eval-every") => train.eval_every = parser.value()?.parse()?,
-            Long("eval-batches") => train.eval_batches = parser.value()?.parse()?,
-            Long("save-every") => train.checkpoint_every = parser.value()?.parse()?,
-            Long("resume") => train.resume = true,
-            Long("seed") => train.seed = parser.value()?.parse()?,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    options.out = out.ok_or_else(|| Failure::Usage("train-char needs --out FOLDER".into()))?;
-    options.train.checkpoint = Some(options.out.join("checkpoint"));
-    Ok(Some(options))
+    Ok(())
 }
 
 /// The text to learn from, and a tokenizer that knows all of it.
-fn corpus(options: &Options) -> Result<(Corpus, CharTokenizer), Error> {
+fn corpus(options: &Options) -> Result<(Corpus, CharTokenizer)> {
     let (mut corpus, tokenizer) = match &options.source {
         None => (Corpus::of_this_build()?, CharTokenizer::ascii()),
         Some(folder) => {
@@ -142,28 +141,18 @@ fn corpus(options: &Options) -> Result<(Corpus, CharTokenizer), Error> {
         }
     };
     if let Some(characters) = options.characters {
-        corpus = corpus.sample(characters, options.train.seed);
+        corpus = corpus.sample(characters, options.seed);
     }
     Ok((corpus, tokenizer))
 }
 
-/// Warm-up, cosine and floor from the number of steps, which the data decides if epochs are asked for.
-fn set_schedule(options: &mut Options, data: &TextData) {
-    let train = &mut options.train;
-    train.lr = options.lr;
-    let steps = train.total_steps(data.train.len());
-    if !options.constant {
-        train.schedule = Schedule::warmup_cosine(train.lr, steps);
-    }
-}
-
-/// How the model came about: enough to make it again, and to know what may be done with it.
+/// The origin of the model: enough to make it again, and to know what may be done with it.
 fn provenance(options: &Options, model: &Gpt2, split: &Split<Corpus>, history: &History) -> serde_json::Value {
     let data = match &options.source {
         Some(folder) => json!({"folder": folder.display().to_string()}),
         None => json!({
             "crates": corpus_crates().iter().map(|one| format!("{}-{}", one.name, one.version)).collect::<Vec<_>>(),
-            "licences": "each crate's own: MIT, Apache-2.0 or Unlicense, by choice of the user where several are offered",
+            "licences": LICENCES,
         }),
     };
     let side = |corpus: &Corpus| {
@@ -173,7 +162,7 @@ fn provenance(options: &Options, model: &Gpt2, split: &Split<Corpus>, history: &
     json!({
         "made_by": format!("gpt-lab {}", env!("CARGO_PKG_VERSION")),
         "command": env::args().skip(1).collect::<Vec<_>>(),
-        "seed": options.train.seed,
+        "seed": options.seed,
         "data": {"source": data, "train": side(&split.train), "validation": side(&split.validation)},
         "parameters": model.num_params(),
         "steps": history.steps.len(),
@@ -185,8 +174,6 @@ fn provenance(options: &Options, model: &Gpt2, split: &Split<Corpus>, history: &
     })
 }
 
-fn write_json(options: &Options, name: &str, value: &serde_json::Value) -> Result<(), Error> {
-    let mut text = format!("{value:#}");
-    text.push('\n');
-    write_atomically(&options.out.join(name), text.as_bytes())
+fn write_json(options: &Options, name: &str, value: &serde_json::Value) -> Result<()> {
+    write_atomically(&options.out.join(name), format!("{value:#}\n").as_bytes())
 }

@@ -1,4 +1,5 @@
-//! The program `gpt-lab` as a user meets it, and training runs that meet a full disk, a read-only folder, the stop button.
+//! The program `gpt-lab` as a user meets it, and training runs that meet a full disk, a read-only folder, the stop
+//! button.
 #![cfg(unix)]
 
 use std::fs;
@@ -62,7 +63,8 @@ fn json(path: &Path) -> serde_json::Value {
 #[test]
 fn help_and_mistakes() {
     assert!(succeeds(gpt_lab(&["--help"])).contains("train-char"));
-    for command in ["doctor", "train-char", "generate"] {
+    for command in ["doctor", "train-char", "finetune", "generate", "chat"] {
+        assert!(succeeds(gpt_lab(&[])).contains(command));
         assert!(succeeds(gpt_lab(&[command, "--help"])).contains("Usage:"));
         let output = gpt_lab(&[command, "--no-such-option"]);
         assert_eq!(output.status.code(), Some(2));
@@ -74,10 +76,13 @@ fn help_and_mistakes() {
         &["generate"],
         &["generate", "--model", "x", "--temperature", "hot"],
         &["train-char", "--out", "x", "--steps", "two"],
+        &["train-char", "--out", "x", "--steps", "2", "--epochs", "1"],
+        &["chat", "--voice", "nameless"],
     ] {
         assert_eq!(gpt_lab(wrong).status.code(), Some(2), "{wrong:?}");
     }
-    let output = gpt_lab(&["generate", "--model", "/no/such/model"]);
+    // The last of two values counts, and a number below 0 is a value, not an option.
+    let output = gpt_lab(&["generate", "--model", "/x", "--model", "/no/such/model", "--length-penalty", "-1"]);
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(message.starts_with("gpt-lab: /no/such/model") && message.contains("no such file or folder"), "{message}");
@@ -192,10 +197,19 @@ fn finetuning(place: &Place, out: &str, more: serde_json::Value) -> PathBuf {
         "train": assets().join("instructions/train.jsonl"),
         "validation": assets().join("instructions/validation.jsonl"),
         "out": place.path(out),
-        "lora": { "r": 4, "targets": ["c_attn"], "dropout": 0.1 },
-        "steps": 30, "batch_size": 2, "eval_every": 15, "eval_batches": 1, "checkpoint_every": 5, "answers": 0,
+        "lora": { "r": 4, "target_modules": ["c_attn"], "lora_dropout": 0.1 },
+        "training": {
+            "length": { "steps": 30 },
+            "batch_size": 2, "eval_every": 15, "eval_batches": 1, "checkpoint_every": 5,
+        },
+        "answers": 0,
     });
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    for (name, value) in more.as_object().unwrap().clone() {
+        match (&mut config[&name], value) {
+            (serde_json::Value::Object(fields), serde_json::Value::Object(more)) => fields.extend(more),
+            (field, value) => *field = value,
+        }
+    }
     let path = place.path(&format!("{out}.json"));
     fs::write(&path, config.to_string()).unwrap();
     path
@@ -230,8 +244,12 @@ fn a_wrong_configuration_is_told_by_field() {
     let place = Place::new("finetune-wrong");
     for (name, more, words) in [
         ("unknown", serde_json::json!({ "learning_rate": 1 }), "unknown field `learning_rate`"),
-        ("type", serde_json::json!({ "steps": "many" }), "invalid type: string \"many\""),
-        ("target", serde_json::json!({ "lora": { "targets": ["c_atn"] } }), "c_atn"),
+        (
+            "type",
+            serde_json::json!({ "training": { "batch_size": "many" } }),
+            "batch_size: invalid type: string \"many\"",
+        ),
+        ("target", serde_json::json!({ "lora": { "target_modules": ["c_atn"] } }), "c_atn"),
         ("data", serde_json::json!({ "train": "no/such.jsonl" }), "no/such.jsonl"),
     ] {
         let config = finetuning(&place, name, more);
@@ -245,7 +263,7 @@ fn a_wrong_configuration_is_told_by_field() {
 #[test]
 fn a_chat_answers_line_by_line_and_survives_mistakes() {
     let place = Place::new("chat");
-    let config = finetuning(&place, "adapter", serde_json::json!({ "steps": 2 }));
+    let config = finetuning(&place, "adapter", serde_json::json!({ "training": { "length": { "steps": 2 } } }));
     succeeds(gpt_lab(&["finetune", "--config", config.to_str().unwrap()]));
     let file = place.path("said.txt");
     let lines = format!(

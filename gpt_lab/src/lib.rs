@@ -18,8 +18,8 @@
 //! | [`show`] | pictures of all of these for a cell |
 //! | [`lesson`] | exercises that check themselves |
 //!
-//! A cell compiles anew whatever is generic in what it calls. So a function such as `load(impl AsRef<Path>)` only hands on to one
-//! that is not generic and is compiled once, here; and tokenizers and models are taken as `&dyn`.
+//! A cell compiles anew whatever is generic in what it calls. So a function such as `load(impl AsRef<Path>)` only hands
+//! on to one that is not generic and is compiled once, here; and tokenizers and models are taken as `&dyn`.
 //!
 //! Letters in shapes, the same everywhere: `B` batch, `T` time (positions), `C` = `n_embd`, `H` heads, `D` = head size
 //! (`C / H`), `V` vocabulary.

@@ -1,5 +1,5 @@
-//! The ladder of `docs/architecture.md`, held by reading the sources: a module names only modules below it, and no two files of a
-//! crate need each other. Tests inside of the sources may name anything.
+//! The ladder of `docs/architecture.md`, held by reading the sources: a module names only modules below it, and no two
+//! files of a crate need each other. Tests inside of the sources may name anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -237,7 +237,8 @@ fn no_two_files_need_each_other() {
 
 #[test]
 fn the_reader_sees_what_it_should() {
-    let code = "use crate::a::{b::C, D as E}; pub use inner::F; fn f() -> super::G { crate::h::i() } #[cfg(test)] mod t { use crate::x; }";
+    let code = "use crate::a::{b::C, D as E}; pub use inner::F; fn f() -> super::G { crate::h::i() } \
+                #[cfg(test)] mod t { use crate::x; }";
     let module = vec!["m".to_string(), "n".to_string()];
     let mut reader = Reader { module: &module, file: File::default() };
     reader.visit_file(&syn::parse_file(code).unwrap());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use gpt_lab::data::{Split, Windows};
 use gpt_lab::gpt2::{EosToken, Gpt2, Gpt2Config};
 use gpt_lab::text::Tokenizer;
@@ -17,37 +18,42 @@ use gpt_lab_world::{World, english};
 /// Tokens of the vocabulary, with the end-of-text mark.
 const VOCABULARY: usize = 2048;
 
-/// What the command line says.
+/// The options of every command.
+#[derive(Args)]
 pub struct Options {
+    /// Folder of text, tokens and checkpoints
+    #[arg(long, value_name = "FOLDER", default_value = "target/world")]
     pub work: PathBuf,
+    /// Folder of the assets
+    #[arg(long, value_name = "FOLDER", default_value = "assets")]
     pub out: PathBuf,
+    /// Seed of everything
+    #[arg(long, value_name = "N", default_value_t = SETS_SEED)]
     pub seed: u64,
+    /// Generated documents of the corpus
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
     pub documents: usize,
+    /// Optimizer steps of the training
+    #[arg(long, value_name = "N", default_value_t = 8000)]
     pub steps: usize,
+    /// Windows of 256 tokens a step
+    #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: usize,
+    /// Peak learning rate, after a warm-up of 5 % of the steps, then a cosine down to a tenth
+    #[arg(long, value_name = "X", default_value_t = 3e-3, allow_negative_numbers = true)]
     pub lr: f64,
+    /// Facts of each relation that the evaluation asks for
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub probes: usize,
+    /// Begin again instead of continuing from a checkpoint
+    #[arg(long)]
     pub fresh: bool,
+    /// For show: kind of document, such as Story, instead of the mix
+    #[arg(long, value_name = "NAME")]
     pub kind: Option<String>,
+    /// For show: number of documents
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub count: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            work: "target/world".into(),
-            out: "assets".into(),
-            seed: SETS_SEED,
-            documents: 200_000,
-            steps: 8000,
-            batch: 16,
-            lr: 3e-3,
-            probes: 5,
-            fresh: false,
-            kind: None,
-            count: 10,
-        }
-    }
 }
 
 /// Writes the training text and the validation text.

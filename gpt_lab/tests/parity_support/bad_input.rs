@@ -1,4 +1,5 @@
-//! `bad_input`: broken folders and calls. Each must give the class of error that is expected, and a message that says where.
+//! `bad_input`: broken folders and calls. Each must give the class of error that is expected, and a message that says
+//! where.
 
 use gpt_lab::prelude::*;
 use serde_json::Value;
@@ -75,7 +76,8 @@ fn class_of(error: &Error) -> String {
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_string()
 }
 
-/// Whether a message names a string, a number, or a shape in any notation. Tensor names count with their prefix or without.
+/// Whether a message names a string, a number, or a shape in any notation. Tensor names count with their prefix or
+/// without.
 fn names(message: &str, wanted: &Value) -> bool {
     match wanted {
         Value::String(text) => message.contains(text.as_str()),

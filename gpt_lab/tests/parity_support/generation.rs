@@ -1,4 +1,5 @@
-//! `gpt2_generate`: greedy and beam search give the same ids and scores, and what is drawn from has the same probabilities.
+//! `gpt2_generate`: greedy and beam search give the same ids and scores, and what is drawn from has the same
+//! probabilities.
 
 use gpt_lab::generate::{Ended, Sequence};
 use gpt_lab::prelude::*;

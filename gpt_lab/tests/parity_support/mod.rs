@@ -109,8 +109,8 @@ impl Report {
     }
 }
 
-/// Every case folder under `root`, at any depth, and a complaint about each folder that should be there and is not or that is
-/// nothing we know.
+/// Every case folder under `root`, at any depth, and a complaint about each folder that should be there and is not or
+/// that is nothing we know.
 pub fn find_cases(root: &Path, known: &BTreeSet<&str>) -> (Vec<Case>, Vec<String>) {
     let (mut cases, mut complaints) = (Vec::new(), Vec::new());
     visit(root, &mut cases, &mut complaints);

@@ -1,4 +1,5 @@
-//! `tokenizer`: ids, text, special tokens and streaming next to Hugging Face's `tokenizers`, from both layouts of files.
+//! `tokenizer`: ids, text, special tokens and streaming next to Hugging Face's `tokenizers`, from both layouts of
+//! files.
 
 use gpt_lab::prelude::*;
 use serde_json::Value;

@@ -1,46 +1,49 @@
-//! One side of `bench/cases/lora_step.py`: GPT-2 of the 124M shape with random weights, LoRA on `c_attn`, trained on batches from a
-//! file.
-//!
-//! ```text
-//! bench_lora init FOLDER --batch B --context T --batches N    writes a model, an adapter and batches.safetensors
-//! bench_lora run FOLDER --steps N                             prints {"losses": …, "seconds": …, "peak_mib": …}
-//! ```
+//! LoRA steps: our side of `bench/cases/lora_step.py`. GPT-2 of the 124M shape with random weights, LoRA on `c_attn`,
+//! trained on batches from a file.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Subcommand;
 use gpt_lab::candle_core::{Device, IndexOp, Tensor, safetensors};
 use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::lora::{Init, Lora, LoraConfig};
 use gpt_lab::train::{AdamW, AdamWOptions, Gradients};
 use gpt_lab::{Result, Rng};
 
+use crate::memory::peak_mib;
+
 const LEARNING_RATE: f64 = 6e-4;
 
-fn main() -> Result<()> {
-    gpt_lab::process::tune();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words[..] {
-        ["init", folder, "--batch", batch, "--context", context, "--batches", batches] => {
-            init(folder.as_ref(), [batches, batch, context].map(number))
-        }
-        ["run", folder, "--steps", steps] => run(folder.as_ref(), number(steps)),
-        _ => {
-            eprintln!(
-                "usage: bench_lora init FOLDER --batch B --context T --batches N | bench_lora run FOLDER --steps N"
-            );
-            std::process::exit(2)
-        }
-    }
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write a model, an adapter and batches.safetensors
+    Init {
+        folder: PathBuf,
+        /// Rows a batch
+        #[arg(long)]
+        batch: usize,
+        /// Tokens a row
+        #[arg(long)]
+        context: usize,
+        /// Number of batches
+        #[arg(long)]
+        batches: usize,
+    },
+    /// Train on them and print {"losses": …, "seconds": …, "peak_mib": …}
+    Run {
+        folder: PathBuf,
+        #[arg(long)]
+        steps: usize,
+    },
 }
 
-fn number(text: &str) -> usize {
-    text.parse().unwrap_or_else(|_| {
-        eprintln!("bench_lora: `{text}` is not a number");
-        std::process::exit(2)
-    })
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Init { folder, batch, context, batches } => init(&folder, [batches, batch, context]),
+        Command::Run { folder, steps } => train(&folder, steps),
+    }
 }
 
 fn init(folder: &Path, shape: [usize; 3]) -> Result<()> {
@@ -58,7 +61,7 @@ fn init(folder: &Path, shape: [usize; 3]) -> Result<()> {
     Ok(safetensors::save(&tensors, folder.join("batches.safetensors"))?)
 }
 
-fn run(folder: &Path, steps: usize) -> Result<()> {
+fn train(folder: &Path, steps: usize) -> Result<()> {
     let model = Gpt2::load(folder.join("model"))?;
     let lora = Lora::new(&model)?;
     lora.load("default", folder.join("adapter"))?;
@@ -77,11 +80,4 @@ fn run(folder: &Path, steps: usize) -> Result<()> {
     }
     println!("{}", serde_json::json!({ "losses": losses, "seconds": seconds, "peak_mib": peak_mib() }));
     Ok(())
-}
-
-/// The most memory that this process has held, as Linux counts it; 0 elsewhere.
-fn peak_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -1,8 +1,8 @@
-// The training loop that the benches time: `gpt_lab/examples/bench_train.rs` includes this file, and
-// `bench/cases/cell_vs_binary.py` sends it to a kernel as a cell.
+// The training loop that the benches time. `bench/cases/cell_vs_binary.py` sends this file to a kernel as a cell, so it
+// stands alone and has no inner doc comment.
 
-/// Trains the model of a folder that `bench_train init` wrote on its batches; the loss and the seconds of each step.
-fn train_loop(folder: &str, steps: usize) -> gpt_lab::Result<(Vec<f32>, Vec<f64>)> {
+/// Trains the model of a folder that `train init` wrote on its batches; returns the loss and the seconds of each step.
+pub fn train_loop(folder: &str, steps: usize) -> gpt_lab::Result<(Vec<f32>, Vec<f64>)> {
     use gpt_lab::candle_core::{Device, IndexOp, safetensors};
     use gpt_lab::train::{AdamW, AdamWOptions, Gradients};
 

@@ -1,40 +1,43 @@
-//! One side of `bench/cases/generate.py`: GPT-2 of the 124M shape with random weights writes after a prompt from a file.
-//!
-//! ```text
-//! bench_generate init FOLDER --prompt N                       writes config.json, model.safetensors, prompt.json
-//! bench_generate run FOLDER --tokens N [--beams N | --int8]   prints {"ids": …, "first_seconds": …, "seconds": …, "peak_mib": …}
-//! ```
+//! Generation: our side of `bench/cases/generate.py`. GPT-2 of the 124M shape with random weights writes after a prompt
+//! from a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Subcommand;
 use gpt_lab::generate::{GenerateConfig, LanguageModel, generate_ids};
 use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::{Error, Result, Rng};
 
-fn main() -> Result<()> {
-    gpt_lab::process::tune();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words[..] {
-        ["init", folder, "--prompt", n] => init(folder.as_ref(), number(n)),
-        ["run", folder, "--tokens", n] => run(folder.as_ref(), number(n), 1, false),
-        ["run", folder, "--tokens", n, "--int8"] => run(folder.as_ref(), number(n), 1, true),
-        ["run", folder, "--tokens", n, "--beams", beams] => run(folder.as_ref(), number(n), number(beams), false),
-        _ => {
-            eprintln!(
-                "usage: bench_generate init FOLDER --prompt N | bench_generate run FOLDER --tokens N [--beams N | --int8]"
-            );
-            std::process::exit(2)
-        }
-    }
+use crate::memory::peak_mib;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write config.json, model.safetensors and prompt.json
+    Init {
+        folder: PathBuf,
+        /// Tokens of the prompt
+        #[arg(long)]
+        prompt: usize,
+    },
+    /// Generate and print {"ids": …, "first_seconds": …, "seconds": …, "peak_mib": …}
+    Run {
+        folder: PathBuf,
+        #[arg(long)]
+        tokens: usize,
+        #[arg(long, default_value_t = 1)]
+        beams: usize,
+        /// Weights in 8 bits
+        #[arg(long)]
+        int8: bool,
+    },
 }
 
-fn number(text: &str) -> usize {
-    text.parse().unwrap_or_else(|_| {
-        eprintln!("bench_generate: `{text}` is not a number");
-        std::process::exit(2)
-    })
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Init { folder, prompt } => init(&folder, prompt),
+        Command::Run { folder, tokens, beams, int8 } => generate(&folder, tokens, beams, int8),
+    }
 }
 
 /// Weights five times as large as GPT-2's initial ones, so that the likeliest token is clearly the likeliest.
@@ -48,7 +51,7 @@ fn init(folder: &Path, prompt: usize) -> Result<()> {
 }
 
 /// First one token, then all: what the two take beyond each other is the speed with the prompt already read.
-fn run(folder: &Path, tokens: usize, num_beams: usize, int8: bool) -> Result<()> {
+fn generate(folder: &Path, tokens: usize, num_beams: usize, int8: bool) -> Result<()> {
     let model = Gpt2::load(folder)?;
     let small = if int8 { Some(model.to_int8()?) } else { None };
     let model: &dyn LanguageModel = small.as_ref().map_or(&model, |small| small);
@@ -74,11 +77,4 @@ fn run(folder: &Path, tokens: usize, num_beams: usize, int8: bool) -> Result<()>
         serde_json::json!({ "ids": made, "first_seconds": first, "seconds": all - first, "peak_mib": peak_mib() })
     );
     Ok(())
-}
-
-/// The most memory that this process has held, as Linux counts it; 0 elsewhere.
-fn peak_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
