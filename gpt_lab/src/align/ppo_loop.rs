@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::actor::{ActorCritic, Moves, Written, answer_mask};
 use super::ppo::{self, Advantages, TokenRewards};
@@ -17,7 +18,8 @@ const ORDER: u64 = 3;
 const DROPOUT: u64 = 4;
 
 /// The settings of [`train_ppo`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PpoConfig {
     /// How many times the policy writes, is judged and is changed.
     pub iterations: usize,

@@ -14,7 +14,8 @@ const LARGEST_RANK: usize = 1 << 16;
 ///
 /// PEFT's `fan_in_fan_out` is missing: how a layer stores its weight is known from the layer. It is written to files as the
 /// model has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
     /// The rank.
     pub r: usize,
@@ -67,7 +68,8 @@ pub enum Bias {
 }
 
 /// How A and B begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Init {
     /// A uniform within ±1/√n_in (what PyTorch calls `kaiming_uniform_(a=√5)`), B zero: nothing changes at first.
     #[default]

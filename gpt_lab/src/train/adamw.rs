@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Gradients;
 use super::gradients::with_values;
@@ -14,8 +15,9 @@ use crate::{Error, Param, Result};
 /// Numbers updated by one thread at a time.
 const CHUNK: usize = 1 << 13;
 
-/// Which parameters decay towards zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The parameters that decay towards zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decay {
     /// Tensors of two and more dimensions: matrices and embeddings, not biases and layer norms.
     #[default]

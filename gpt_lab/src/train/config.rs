@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AdamWOptions, Decay, Schedule};
 use crate::{Error, Result};
 
-/// How long to train.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Length of a run. In JSON: `{"steps": 250}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Length {
     /// This many steps of the optimizer.
     Steps(usize),
@@ -21,7 +24,10 @@ pub enum Length {
 /// let config = TrainConfig { length: Length::Epochs(10), batch_size: 500, ..Default::default() };
 /// assert_eq!(config.lr, 1e-3);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+///
+/// A file may do the same: missing fields get their defaults, and a name that is none of these is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// How long to train.
     pub length: Length,
@@ -128,5 +134,25 @@ impl TrainConfig {
             Some(clip) if clip.is_nan() || clip <= 0.0 => bad("clip", clip.to_string(), "a positive norm, or None"),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_what_it_changes_and_cannot_misspell_it() {
+        let file = r#"{"length": {"epochs": 3}, "clip": null, "decay": "all",
+            "schedule": {"warmup_cosine": {"warmup": 5, "decay_end": 90, "min_lr": 0.0001}}}"#;
+        let config: TrainConfig = serde_json::from_str(file).unwrap();
+        let schedule = Schedule::WarmupCosine { warmup: 5, decay_end: 90, min_lr: 1e-4 };
+        let expected =
+            TrainConfig { length: Length::Epochs(3), clip: None, decay: Decay::All, schedule, ..Default::default() };
+        assert_eq!(config, expected);
+        let written = serde_json::to_string(&expected).unwrap();
+        assert_eq!(serde_json::from_str::<TrainConfig>(&written).unwrap(), expected);
+        let error = serde_json::from_str::<TrainConfig>(r#"{"batchsize": 3}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `batchsize`") && error.contains("`batch_size`"), "{error}");
     }
 }

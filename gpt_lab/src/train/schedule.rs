@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A factor on the way from the configured (peak) learning rate to that of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// The same all the time.
     #[default]
