@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpt_lab::data::{AnswerRows, Batch, Examples, Instruction, Split, Windows};
+use gpt_lab::data::{Batch, Completions, Examples, Instruction, Split, Windows};
 use gpt_lab::eval::answer_rate;
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::lora::{Lora, LoraConfig, Targets};
@@ -205,7 +205,7 @@ pub fn run(mut parser: lexopt::Parser) -> Outcome {
         }
         Packing::Rows => {
             let pack = |rows: &[Instruction]| {
-                let rows = AnswerRows::new(rows, &tokenizer, config.length)?;
+                let rows = Completions::of_instructions(rows, &tokenizer, config.length)?;
                 Ok::<_, Error>(if config.mask_prompt { rows } else { rows.learning_prompts() })
             };
             let data = Split { train: pack(&train_rows)?, validation: pack(&validation_rows)? };
