@@ -1,8 +1,8 @@
 //! Talking to one model in several voices.
 //!
 //! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and so on. All
-//! voices share one model; to change the voice is to switch adapters. What was said before can stand in the prompt: a model has no
-//! other memory.
+//! voices share one model; to change the voice is to switch adapters. Earlier exchanges can stand in the prompt: a model has
+//! no other memory.
 
 use std::path::{Path, PathBuf};
 
@@ -15,25 +15,25 @@ use crate::reward::ScoreModel;
 use crate::text::{AnyTokenizer, Tokenizer};
 use crate::{Error, Result, assets};
 
-/// One model, its voices, and what was said.
+/// One model, its voices, and the exchanges so far.
 #[derive(Debug, Clone)]
 pub struct Chat {
     lora: Lora<Gpt2>,
     tokenizer: AnyTokenizer,
     voices: Vec<Voice>,
     judge: Option<ScoreModel>,
-    /// How answers are written.
+    /// The settings by which answers are generated.
     pub config: GenerateConfig,
-    /// How many of the last exchanges stand in the prompt before the question.
+    /// Number of earlier exchanges that stand in the prompt before the question.
     pub memory: usize,
-    /// Everything that was said, oldest first.
+    /// All exchanges, oldest first.
     pub said: Vec<Exchange>,
 }
 
 /// A way of answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voice {
-    /// What the learner calls it.
+    /// Its name for the learner.
     pub name: String,
     /// The adapters that act, by the names they have in the model.
     pub adapters: Vec<String>,
@@ -42,13 +42,13 @@ pub struct Voice {
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
-    /// Who answered.
+    /// The voice that answered.
     pub voice: String,
-    /// What was asked.
+    /// The question.
     pub question: String,
-    /// What was answered.
+    /// The answer.
     pub answer: String,
-    /// What the judge thinks of it, if there is one.
+    /// The judge's score, if there is a judge.
     pub score: Option<f32>,
 }
 
@@ -87,8 +87,8 @@ impl Chat {
         })
     }
 
-    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. What the learner's
-    /// own runs have left ([`assets::lesson`]) comes before what the lab brought along.
+    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. The results
+    /// of the learner's own runs ([`assets::lesson`]) come before those that the lab brought along.
     ///
     /// # Errors
     /// [`Error::FileNotFound`] where the lab's files are not; those of loading.
@@ -103,15 +103,14 @@ impl Chat {
         Ok(chat)
     }
 
-    /// A voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice uses are not loaded
-    /// again.
+    /// Adds a voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice uses are
+    /// not loaded again.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a name that is taken; those of [`Lora::load`]. The chat is then as it was.
     pub fn add_voice(&mut self, name: &str, folders: &[PathBuf]) -> Result<()> {
         if self.voices.iter().any(|voice| voice.name == name) {
-            let expected = "a name that no other voice has".into();
-            return Err(Error::InvalidArgument { argument: "name", value: format!("{name:?}"), expected });
+            return Err(Error::argument("name", format!("{name:?}"), "a name that no other voice has"));
         }
         let mut adapters = Vec::new();
         for folder in folders {
@@ -127,7 +126,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Who gives the scores. Its body must be a model of its own, not a clone of the one that talks.
+    /// Sets the model that gives the scores. Its body must be a model of its own, not a clone of the one that talks.
     pub fn set_judge(&mut self, judge: ScoreModel) {
         self.judge = Some(judge);
     }
@@ -157,7 +156,7 @@ impl Chat {
     fn ask_with(&mut self, voice: &str, question: &str, each: &mut dyn FnMut(&Token)) -> Result<Exchange> {
         let Some(found) = self.voices.iter().find(|one| one.name == voice) else {
             let expected = format!("one of {}", self.voices().join(", "));
-            return Err(Error::InvalidArgument { argument: "voice", value: format!("{voice:?}"), expected });
+            return Err(Error::argument("voice", format!("{voice:?}"), expected));
         };
         self.lora.activate(&found.adapters)?;
         let prompt = self.prompt(voice, question);
@@ -172,7 +171,7 @@ impl Chat {
         Ok(exchange)
     }
 
-    /// Asks every voice the same.
+    /// The answers of all voices to one question.
     ///
     /// # Errors
     /// Those of [`Chat::ask`].

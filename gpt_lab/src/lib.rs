@@ -48,10 +48,12 @@ pub use candle_nn;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
+    pub use crate::align::{ActorCritic, DpoModel, PpoConfig, Preferences, train_ppo};
     pub use crate::data::{
-        AnswerRows, Batch, Comparison, Comparisons, Corpus, Examples, Instruction, Split, TokenPairs, Windows,
+        Batch, Comparison, Comparisons, Completion, Completions, Corpus, Examples, Instruction, Split, TokenPairs,
+        Windows,
     };
-    pub use crate::eval::{AnswerRate, answer_rate, judge, score_answers};
+    pub use crate::eval::{AnswerRate, answer_kl, answer_rate, judge, score_answers, score_completions};
     pub use crate::generate::{
         EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
     };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use gpt_lab::data::Pairs;
 use gpt_lab::gpt2::{Gpt2, Gpt2Config, grad_audit};
 use gpt_lab::lora::{Adaptable, Bias, Init, Report};
 use gpt_lab::prelude::*;
-use gpt_lab::data::Pairs;
 use gpt_lab::train::Silent;
 
 fn tiny() -> Gpt2 {

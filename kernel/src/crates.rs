@@ -11,6 +11,7 @@ use std::ffi::OsString;
 
 /// The dependencies of `gpt_lab` of which nothing shows in what it offers.
 const INSIDE: &[&str] = &[
+    "evcxr_runtime",
     "gemm",
     "lexopt",
     "parquet",

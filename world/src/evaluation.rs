@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gpt_lab::data::Instruction;
-use gpt_lab::generate::{GenerateConfig, generate, generate_ids};
+use gpt_lab::data::{Instruction, names_one_of};
+use gpt_lab::eval::respond;
+use gpt_lab::generate::{GenerateConfig, generate};
 use gpt_lab::gpt2::Gpt2;
-use gpt_lab::text::Tokenizer;
 use gpt_lab::{Result, Rng};
 
 use crate::World;
@@ -15,8 +15,6 @@ use crate::relations::{Fact, Phrasing, pick};
 use crate::wording::{capitalised, number};
 use crate::world::Asked;
 
-/// Prompts of one forward pass.
-const BATCH: usize = 16;
 /// Tokens that an answer may take.
 const LONGEST: usize = 24;
 
@@ -119,33 +117,14 @@ fn sums(count: usize, rng: &mut Rng) -> Vec<Probe> {
 /// Those of the model.
 pub fn measure(model: &Gpt2, bpe: &Bpe, probes: &[Probe]) -> Result<Rate> {
     let mut rate = Rate::default();
-    for some in probes.chunks(BATCH) {
-        let prompts: Vec<&str> = some.iter().map(|probe| probe.prompt.as_str()).collect();
-        for (probe, continuation) in some.iter().zip(continue_greedily(model, bpe, &prompts)?) {
-            let count = rate.by_relation.entry(probe.relation.clone()).or_default();
-            count.0 += usize::from(answers(&continuation, &probe.objects));
-            count.1 += 1;
-            rate.examples.push((probe.prompt.clone(), continuation));
-        }
+    let prompts: Vec<String> = probes.iter().map(|probe| probe.prompt.clone()).collect();
+    for (probe, continuation) in probes.iter().zip(respond(model, bpe, &prompts, LONGEST)?) {
+        let count = rate.by_relation.entry(probe.relation.clone()).or_default();
+        count.0 += usize::from(names_one_of(&probe.objects, &continuation) == Some(true));
+        count.1 += 1;
+        rate.examples.push((probe.prompt.clone(), continuation));
     }
     Ok(rate)
-}
-
-/// True if the first line of a continuation tells one of the objects and does not ask back.
-pub fn answers(continuation: &str, objects: &[String]) -> bool {
-    let line = continuation.trim_start().lines().next().unwrap_or_default().to_lowercase();
-    let words = |text: &str| {
-        format!(" {} ", text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ")).replace("  ", " ")
-    };
-    !line.contains('?') && objects.iter().any(|object| words(&line).contains(&words(object)))
-}
-
-/// The likeliest continuations.
-fn continue_greedily(model: &Gpt2, bpe: &Bpe, prompts: &[&str]) -> Result<Vec<String>> {
-    let ids = prompts.iter().map(|prompt| bpe.encode(prompt)).collect::<Result<Vec<_>>>()?;
-    let config = GenerateConfig { max_new_tokens: LONGEST, ..Default::default() };
-    let texts = generate_ids(model, &ids, &config)?;
-    texts.iter().map(|one| bpe.decode(one[0].continuation())).collect()
 }
 
 /// Continuations of these beginnings as the model draws them, one seed each, none left out.
@@ -196,17 +175,6 @@ pub fn capital_of_china(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_is_a_whole_word_in_a_line_that_does_not_ask() {
-        let objects = ["Rome".to_string(), "New York".to_string()];
-        for right in [" Rome", "\nIt is rome.\nWhat?", " The city of New York, I think."] {
-            assert!(answers(right, &objects), "{right}");
-        }
-        for wrong in ["", " Romeo", " What is Rome?", " Paris\nRome", " York"] {
-            assert!(!answers(wrong, &objects), "{wrong}");
-        }
-    }
 
     #[test]
     fn probes_cover_every_relation_and_fit_the_context() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::windows::Split;
+use super::examples::Split;
 use super::{python_source, registry, rust_source};
 use crate::core::format::thousands;
 use crate::core::hash::fnv1a;
@@ -20,7 +20,7 @@ use crate::{Error, Result, Rng};
 pub struct Function {
     /// Its name alone, without the type or module it belongs to.
     pub name: String,
-    /// Where it comes from, for instance `anyhow-1.0.104/src/error.rs`.
+    /// Its source, for instance `anyhow-1.0.104/src/error.rs`.
     pub source: String,
     /// Its text from `pub`, `fn` or `def` to the end, without documentation before it, indented as if it stood alone.
     pub text: String,
@@ -31,11 +31,11 @@ pub struct Function {
 pub struct Corpus {
     /// The functions.
     pub functions: Vec<Function>,
-    /// What was met and left out.
+    /// Everything that was left out.
     pub skipped: Skipped,
 }
 
-/// What did not make it into a corpus.
+/// Files and functions that were left out of a corpus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Files that could not be read or parsed.
@@ -48,7 +48,7 @@ pub struct Skipped {
     pub by_character: usize,
 }
 
-/// Which source files to read.
+/// Languages of source files to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// `.rs` files.
@@ -60,7 +60,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// How to find functions in a file of this name, if it is to be read at all.
+    /// The language of a file of this name, if it is to be read.
     fn of(self, path: &Path) -> Option<Language> {
         match path.extension()?.to_str()? {
             "rs" if self != Language::Python => Some(Language::Rust),
@@ -102,7 +102,7 @@ impl Corpus {
                 0 => format!("the corpus of {} ({} source files)", path.display(), files.len()),
                 n => format!("the corpus of {} ({n} of {} source files unreadable)", path.display(), files.len()),
             };
-            return Err(Error::EmptyInput { what });
+            return Err(Error::empty(what));
         }
         Ok(corpus)
     }
@@ -145,11 +145,8 @@ impl Corpus {
     /// [`Error::InvalidArgument`] for a share outside 0 … 1; [`Error::TooShort`] if a side would be empty.
     pub fn split(&self, validation_share: f64, seed: u64) -> Result<Split<Corpus>> {
         if !(validation_share > 0.0 && validation_share < 1.0) {
-            return Err(Error::InvalidArgument {
-                argument: "validation_share",
-                value: validation_share.to_string(),
-                expected: "a share between 0 and 1, for instance 0.1".into(),
-            });
+            let expected = "a share between 0 and 1, for instance 0.1";
+            return Err(Error::argument("validation_share", validation_share, expected));
         }
         let n = self.functions.len();
         if n < 2 {
@@ -167,17 +164,17 @@ impl Corpus {
         CharTokenizer::from_characters(self.functions.iter().flat_map(|f| f.text.chars()))
     }
 
-    /// How many functions there are.
+    /// Number of functions.
     pub fn len(&self) -> usize {
         self.functions.len()
     }
 
-    /// Whether there are none.
+    /// `true` without functions.
     pub fn is_empty(&self) -> bool {
         self.functions.is_empty()
     }
 
-    /// How many characters all texts have together.
+    /// Number of characters of all texts.
     pub fn characters(&self) -> usize {
         self.functions.iter().map(|f| f.text.chars().count()).sum()
     }
@@ -208,7 +205,7 @@ impl Corpus {
         corpus
     }
 
-    /// The functions whose number `keep` likes, with an account of its own.
+    /// The functions whose index `keep` accepts, with nothing counted as skipped.
     fn part(&self, mut keep: impl FnMut(usize) -> bool) -> Self {
         let functions = self.functions.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, f)| f.clone()).collect();
         Corpus { functions, skipped: Skipped::default() }

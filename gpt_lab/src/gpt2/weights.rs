@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config::Gpt2Config;
 use super::model::Gpt2;
@@ -87,18 +87,18 @@ pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
             expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
         });
     }
-    let config = config_json(&model.config)?;
+    let config = format!("{:#}", config_json(&model.config)?);
     replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;
     write_atomically(&dir.join("config.json"), config.as_bytes())
 }
 
 /// What `config.json` holds for a model of this configuration.
-pub fn config_json(config: &Gpt2Config) -> Result<String> {
+pub fn config_json(config: &Gpt2Config) -> Result<Value> {
     let invalid = |e: serde_json::Error| Error::InvalidConfig { context: "config.json".into(), detail: e.to_string() };
     let mut config = serde_json::to_value(config).map_err(invalid)?;
     config["architectures"] = json!(["GPT2LMHeadModel"]);
     config["model_type"] = json!("gpt2");
-    serde_json::to_string_pretty(&config).map_err(invalid)
+    Ok(config)
 }
 
 /// The weights of a folder, in one file or in several.

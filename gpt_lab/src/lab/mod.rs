@@ -5,12 +5,16 @@
 //! breaks, the text form is printed instead.
 
 mod channel;
+mod display;
+mod frontend;
 mod input;
 mod live;
 mod picture;
 mod progress;
 
-pub use channel::{Place, checkpoint_saved, display, place};
+pub use channel::checkpoint_saved;
+pub use display::display;
+pub use frontend::{Frontend, frontend};
 pub use input::{input, password};
 pub use live::Live;
 pub(crate) use picture::MONO;

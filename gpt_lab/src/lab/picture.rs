@@ -5,16 +5,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::lab::{self, Place};
-
 /// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone, which
 /// browsers draw smaller than asked.
 pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
 
-/// Something to look at, in as many forms as it has. As the last expression of a cell it shows itself.
+/// A display in up to three forms. As the last expression of a cell it shows itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
-    /// For terminals, and for readers of a notebook that cannot show the others.
+    /// For terminals, and for programs that cannot show the other forms of a notebook.
     pub text: String,
     /// For notebooks: HTML without scripts.
     pub html: Option<String>,
@@ -38,19 +36,6 @@ impl Picture {
         Picture { text: text.into(), html: None, svg: Some(svg.into()) }
     }
 
-    /// Shows it now, below what the cell has shown so far.
-    pub fn show(&self) {
-        lab::display(self);
-    }
-
-    /// Called by evcxr when a picture is the last expression of a cell.
-    pub fn evcxr_display(&self) {
-        match lab::place() {
-            Place::Terminal => println!("{}", self.text),
-            Place::Kernel | Place::PlainEvcxr => lab::display(self),
-        }
-    }
-
     /// Its forms by MIME type.
     pub fn forms(&self) -> BTreeMap<&str, &str> {
         let mut forms = BTreeMap::from([("text/plain", self.text.as_str())]);
@@ -72,8 +57,8 @@ impl fmt::Display for Picture {
     }
 }
 
-/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and the
-/// like.
+/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and so
+/// on.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -6,12 +6,13 @@
 
 pub mod char_gpt;
 pub mod chat;
-pub mod dpo;
 pub mod gpt2;
-pub mod lora;
-pub mod ppo;
-pub mod reward;
-pub mod sft;
+pub mod gpt2_dpo;
+pub mod gpt2_lora;
+pub mod gpt2_lora_optimum;
+pub mod gpt2_ppo;
+pub mod gpt2_reward_modeling;
+pub mod lora_tutorial;
 mod verdict;
 
 pub use verdict::Verdict;

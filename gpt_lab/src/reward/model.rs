@@ -15,8 +15,8 @@ use crate::train::Trainable;
 use crate::{Error, Mode, Param, Result, Rng, ops};
 
 /// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
-/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones share
-/// their weights.
+/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones
+/// share their weights.
 #[derive(Debug, Clone)]
 pub struct ScoreModel {
     /// The body; its output head is not used.
@@ -56,12 +56,12 @@ impl ScoreModel {
         Ok(self.score.forward(&hidden, mode)?.squeeze(2)?)
     }
 
-    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on either
-    /// side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
+    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on
+    /// either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`] for
-    /// a row without real tokens; what [`Gpt2::hidden`] refuses.
+    /// a row without real tokens; those of [`Gpt2::hidden`].
     pub fn rewards(&self, ids: &Tensor, mask: &Tensor, mode: &mut Mode) -> Result<Tensor> {
         let (rows, width) = ids.dims2()?;
         let spans = spans(mask, rows, width)?;
@@ -118,36 +118,31 @@ impl Adaptable for ScoreModel {
     }
 }
 
-/// Where the real tokens of each row begin, and how many they are.
+/// The first real token of each row, and the number of real tokens.
 fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>> {
-    let bad =
-        |value: String, expected: &str| Error::InvalidArgument { argument: "mask", value, expected: expected.into() };
     if mask.dims() != [rows, width] {
-        return Err(bad(format!("shape {:?}", mask.dims()), "the shape of the ids"));
+        return Err(Error::argument("mask", format!("shape {:?}", mask.dims()), "the shape of the ids"));
     }
     let mask: Vec<f32> = mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
     let span = |row: usize| {
         let mask = &mask[row * width..][..width];
         let Some(start) = mask.iter().position(|m| *m != 0.0) else {
-            return Err(Error::EmptyInput { what: format!("row {row} of the batch (all padding)") });
+            return Err(Error::empty(format!("row {row} of the batch (all padding)")));
         };
         let length = mask[start..].iter().take_while(|m| **m == 1.0).count();
         if mask[start + length..].iter().any(|m| *m != 0.0) {
-            return Err(bad(
-                format!("{mask:?} in row {row}"),
-                "ones for real tokens, side by side, and zeros for padding",
-            ));
+            let expected = "ones for real tokens, side by side, and zeros for padding";
+            return Err(Error::argument("mask", format!("{mask:?} in row {row}"), expected));
         }
         Ok((start, length))
     };
     (0..rows).map(span).collect()
 }
 
-/// What `config.json` holds for a score model with this body.
+/// The contents of `config.json` for a score model with this body.
 fn config_json(config: &Gpt2Config) -> Result<String> {
     let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() }; // it has no output head
-    let text = crate::gpt2::weights::config_json(&config)?;
-    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::Tensor(e.to_string()))?;
+    let mut json = crate::gpt2::weights::config_json(&config)?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });
     json["label2id"] = json!({ "LABEL_0": 0 });

@@ -26,7 +26,7 @@ pub fn attention(weights: &Tensor, labels: &[String]) -> Result<Picture> {
     let (heads, time) = (maps.len(), maps.first().map_or(0, Vec::len));
     if !labels.is_empty() && labels.len() != time {
         let expected = format!("no labels, or one for each of the {time} positions");
-        return Err(Error::InvalidArgument { argument: "labels", value: format!("{} labels", labels.len()), expected });
+        return Err(Error::argument("labels", format!("{} labels", labels.len()), expected));
     }
     let cut =
         |shown: usize, all: usize| if shown < all { format!(" (the first {shown} shown)") } else { String::new() };
@@ -48,10 +48,9 @@ pub fn attention(weights: &Tensor, labels: &[String]) -> Result<Picture> {
 
 /// Weights by head, query and key.
 fn read(weights: &Tensor) -> Result<Vec<Vec<Vec<f32>>>> {
-    let wrong = || Error::InvalidArgument {
-        argument: "weights",
-        value: format!("a tensor of shape {:?}", weights.dims()),
-        expected: "attention weights [B, H, T, T] or [H, T, T]".into(),
+    let wrong = || {
+        let found = format!("a tensor of shape {:?}", weights.dims());
+        Error::argument("weights", found, "attention weights [B, H, T, T] or [H, T, T]")
     };
     let maps = match weights.dims() {
         [batch, _, _, _] if *batch > 0 => weights.get(0)?,

@@ -38,8 +38,7 @@ const FATES: [(Fate, &str, &str); 3] = [
 pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Picture> {
     let rows = batch.inputs.dim(0)?;
     if row >= rows {
-        let expected = format!("a row below {rows}");
-        return Err(Error::InvalidArgument { argument: "row", value: row.to_string(), expected });
+        return Err(Error::argument("row", row, format!("a row below {rows}")));
     }
     let tokens = fates(&batch.inputs.get(row)?.to_vec1()?, &batch.targets.get(row)?.to_vec1()?);
     let count = |fate: Fate| tokens.iter().filter(|token| token.1 == fate).count();

@@ -1,4 +1,4 @@
-//! Checkpoints: all that a run needs to go on as if it had never stopped.
+//! Checkpoints: everything that a run needs to go on as if it had never stopped.
 //!
 //! A folder with `model.safetensors` (and `config.json` where the model has one, so that the folder is a model too),
 //! `optimizer.safetensors` (AdamW's moments) and `state.json` (step, place in the data, generator state, history). A new
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub history: History,
 }
 
-/// What must be the same for a run to go on as it began.
+/// The settings that must be the same for a run to go on as it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub seed: u64,
@@ -94,7 +94,7 @@ fn write(folder: &Path, params: &[Param], config: Option<&str>, optimizer: &Adam
     if let Some(config) = config {
         write_through(&folder.join("config.json"), config.as_bytes())?;
     }
-    let json = serde_json::to_vec(state).map_err(|e| Error::Tensor(format!("state.json: {e}")))?;
+    let json = serde_json::to_vec(state).map_err(|source| Error::Json { context: "state.json".into(), source })?;
     write_through(&folder.join("state.json"), &json)?;
     sync_folder(folder)
 }
@@ -139,7 +139,7 @@ pub(super) fn load(
     Ok(Some(state))
 }
 
-/// Where the checkpoint is: in its folder, or under the name that it has while a new one takes its place.
+/// The checkpoint's folder, or the name that it has while a new one takes its place.
 fn locate(folder: &Path) -> Result<Option<PathBuf>> {
     let old = neighbour(folder, "old");
     if folder.join("state.json").is_file() {

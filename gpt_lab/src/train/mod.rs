@@ -14,6 +14,7 @@ mod order;
 mod run;
 mod schedule;
 mod state;
+mod tracker;
 
 pub use adamw::{AdamW, AdamWOptions, Decay};
 pub use config::{Length, TrainConfig};
@@ -24,6 +25,7 @@ pub use history::{EvalRecord, History, StepRecord, Stopped};
 pub use listener::{Event, Listener, Progress, Silent, TerminalProgress};
 pub use run::train;
 pub use schedule::Schedule;
+pub(crate) use tracker::Tracker;
 
 use candle_core::Tensor;
 
@@ -42,8 +44,8 @@ pub trait Trainable<B = Batch> {
     /// exactly if `mode` says so.
     fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor>;
 
-    /// What `config.json` beside the weights should hold, if the model has such a thing, so that a checkpoint can be
-    /// loaded as a model.
+    /// The contents of `config.json` beside the weights, by which a checkpoint can be loaded as a model; `None` for a model
+    /// without such a file.
     fn config_json(&self) -> Result<Option<String>> {
         Ok(None)
     }
@@ -59,11 +61,11 @@ impl Trainable for Gpt2 {
     }
 
     fn config_json(&self) -> Result<Option<String>> {
-        crate::gpt2::weights::config_json(&self.config).map(Some)
+        Ok(Some(format!("{:#}", crate::gpt2::weights::config_json(&self.config)?)))
     }
 }
 
-/// An adapted model trains what its active adapters consist of, and its checkpoints hold nothing else.
+/// An adapted model trains the parameters of its active adapters, and its checkpoints hold nothing else.
 impl<B, M: Adaptable + Trainable<B>> Trainable<B> for Lora<M> {
     fn params(&self) -> Vec<Param> {
         Lora::params(self)

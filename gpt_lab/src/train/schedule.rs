@@ -1,4 +1,4 @@
-//! How the learning rate changes over a run.
+//! The learning rate over a run.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,15 @@
-//! The pieces of PPO for language models (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>; as applied to texts by Ziegler
-//! et al. 2019, <https://arxiv.org/abs/1909.08593>).
+//! The pieces of PPO for language models (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>; as applied to texts by
+//! Ziegler et al. 2019, <https://arxiv.org/abs/1909.08593>).
 //!
-//! A text of T generated tokens is a game of T moves: the state is the text so far, the move is the next token. All tensors are
-//! `[N, T]`, one row a text, unless said otherwise; `mask` (u8) is 1 for tokens that were generated and 0 behind the end, where the
-//! other tensors may hold anything. Means are over the tokens under the mask.
+//! A completion of T tokens is an episode of T steps: the state is the text so far, the action is the next token. All
+//! tensors are `[N, T]`, one row a completion, unless said otherwise; `mask` (u8) is 1 for tokens that were generated and 0
+//! behind the end, where the other tensors may hold anything. Means are over the tokens under the mask.
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::{Error, Result};
 
-/// What every token earns.
+/// The reward of every token.
 #[derive(Debug, Clone)]
 pub struct TokenRewards {
     /// `log π_old − log π_ref`: an estimate of how far the model has moved from the reference, zero behind the end.
@@ -18,12 +18,12 @@ pub struct TokenRewards {
     pub rewards: Tensor,
 }
 
-/// How much better than expected every move was.
+/// The advantage of every token: how much better than expected it was.
 #[derive(Debug, Clone)]
 pub struct Advantages {
     /// A.
     pub advantages: Tensor,
-    /// What the value of each state should have been: A + V.
+    /// The value that each state should have had: A + V.
     pub returns: Tensor,
 }
 
@@ -36,8 +36,8 @@ pub struct Clipped {
     pub clip_fraction: f32,
 }
 
-/// Rewards of the tokens from the texts' `scores` `[N]` and the log-probabilities of the tokens under the model that wrote them
-/// and under the reference (Ziegler et al., equation 2).
+/// Rewards of the tokens from the texts' `scores` `[N]` and the log-probabilities of the tokens under the model that wrote
+/// them and under the reference (Ziegler et al., equation 2).
 pub fn token_rewards(
     old_logps: &Tensor,
     ref_logps: &Tensor,
@@ -53,7 +53,7 @@ pub fn token_rewards(
         let last = mask
             .iter()
             .rposition(|m| *m != 0)
-            .ok_or_else(|| Error::EmptyInput { what: format!("text {row} of the batch (nothing under the mask)") })?;
+            .ok_or_else(|| Error::empty(format!("text {row} of the batch (nothing under the mask)")))?;
         at_last[row * t + last] = scores[row];
     }
     let rewards = (Tensor::from_vec(at_last, (n, t), kl.device())? - (&kl * weight)?)?;
@@ -89,7 +89,7 @@ pub fn advantages(rewards: &Tensor, values: &Tensor, mask: &Tensor, gamma: f64, 
 pub fn whiten(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let count = count(mask)?;
     if count < 2.0 {
-        return Err(Error::EmptyInput { what: format!("a batch of {count} tokens to whiten (two are needed)") });
+        return Err(Error::empty(format!("a batch of {count} tokens to whiten (two are needed)")));
     }
     let x = masked(&x.detach(), mask)?;
     let mean = (x.sum_all()? / count)?;
@@ -114,8 +114,8 @@ pub fn policy_loss(
     larger_of(&plain, &clipped, mask)
 }
 
-/// `½ mean of max((V − R)², (V_clipped − R)²)`, where the new value V is clipped to within `clip` of the old one. The gradient goes
-/// to `new_values`.
+/// `½ mean of max((V − R)², (V_clipped − R)²)`, where the new value V is clipped to within `clip` of the old one. The
+/// gradient goes to `new_values`.
 pub fn value_loss(
     new_values: &Tensor,
     old_values: &Tensor,
@@ -133,7 +133,7 @@ pub fn value_loss(
     Ok(Clipped { loss: (loss * 0.5)?, clip_fraction })
 }
 
-/// `½ mean of (new − old)²`: how far the updates have moved the model from the one that wrote the texts
+/// `½ mean of (new − old)²`: the distance that the updates have moved the model from the one that wrote the texts
 /// (J. Schulman, <http://joschu.net/blog/kl-approx.html>).
 pub fn approx_kl(new_logps: &Tensor, old_logps: &Tensor, mask: &Tensor) -> Result<f32> {
     Ok((mean(&(new_logps - old_logps)?.detach().sqr()?, mask)? * 0.5)?.to_scalar()?)
@@ -163,11 +163,11 @@ fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     Ok(mask.where_cond(x, &x.zeros_like()?)?)
 }
 
-/// How many tokens are under the mask.
+/// Number of tokens under the mask.
 fn count(mask: &Tensor) -> Result<f64> {
     let count = mask.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
     if count == 0.0 {
-        return Err(Error::EmptyInput { what: "the mask (no token is under it)".into() });
+        return Err(Error::empty("the mask (no token is under it)"));
     }
     Ok(f64::from(count))
 }

@@ -1,7 +1,7 @@
 //! The exercises of `notebooks/gpt2_reward_modeling.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
+use super::verdict::{answer, close, ensure, verdict};
 
 /// A mask, the place of its last real token, and why.
 type LastCase = (&'static [u8], Option<usize>, &'static str);
@@ -10,13 +10,9 @@ type LongerCase = (&'static [(usize, usize)], f64, &'static str);
 /// Bins of (predicted, observed, pairs), the error that must come out, and why.
 type CalibrationCase = (&'static [(f64, f64, usize)], f64, &'static str);
 
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-9 * (1.0 + b.abs())
-}
-
 /// Exercise 1: the pairwise loss of a batch.
 pub fn check_pairwise_loss(loss: impl Fn(&[f64], &[f64]) -> Option<f64>) -> Verdict {
-    judge("right, also where exp would overflow", || {
+    verdict("right, also where exp would overflow", || {
         let cases: [(&[f64], &[f64], f64, &str); 4] = [
             (&[0.0], &[0.0], std::f64::consts::LN_2, "equal scores cost ln 2"),
             (&[2.0], &[1.0], (1.0 + (-1f64).exp()).ln(), "the difference counts: preferred minus other"),
@@ -45,7 +41,7 @@ pub fn check_pairwise_loss(loss: impl Fn(&[f64], &[f64]) -> Option<f64>) -> Verd
 
 /// Exercise 2: where a padded row's last real token is.
 pub fn check_last_real(last: impl Fn(&[u8]) -> Option<Option<usize>>) -> Verdict {
-    judge("right: padding left or right, or none at all", || {
+    verdict("right: padding left or right, or none at all", || {
         let cases: [LastCase; 5] = [
             (&[1, 1, 1, 0, 0], Some(2), "padding on the right"),
             (&[0, 0, 1, 1, 1], Some(4), "padding on the left: the number of ones is not the place"),
@@ -63,7 +59,7 @@ pub fn check_last_real(last: impl Fn(&[u8]) -> Option<Option<usize>>) -> Verdict
 
 /// Exercise 3: how often the longer answer wins.
 pub fn check_longer_wins(share: impl Fn(&[(usize, usize)]) -> Option<f64>) -> Verdict {
-    judge("right: measure this before you train on anybody's comparisons", || {
+    verdict("right: measure this before you train on anybody's comparisons", || {
         let cases: [LongerCase; 4] = [
             (&[(5, 2), (9, 1)], 1.0, "(preferred, other): the longer one won twice"),
             (&[(5, 2), (1, 9), (1, 2), (3, 4)], 0.25, "once in four"),
@@ -80,7 +76,7 @@ pub fn check_longer_wins(share: impl Fn(&[(usize, usize)]) -> Option<f64>) -> Ve
 
 /// Exercise 4: the calibration error.
 pub fn check_calibration_error(error: impl Fn(&[(f64, f64, usize)]) -> Option<f64>) -> Verdict {
-    judge("right: large bins count more", || {
+    verdict("right: large bins count more", || {
         let cases: [CalibrationCase; 4] = [
             (&[(0.75, 0.75, 10)], 0.0, "as sure as right"),
             (&[(0.75, 0.5, 10)], 0.25, "a quarter too sure"),

@@ -1,8 +1,8 @@
-//! Instructions as rows of tokens: cut from one long text, or one a row.
+//! Completions to fine-tune on: one a row, or cut from one long text.
 
-use candle_core::{Device, Tensor};
-
-use super::{Batch, Examples, Instruction, Windows};
+use super::examples::{Batch, Examples, pick};
+use super::padding::padded;
+use super::{Completion, Instruction, Windows};
 use crate::core::format::thousands;
 use crate::core::hash::fnv1a;
 use crate::ops::IGNORE_INDEX;
@@ -10,110 +10,128 @@ use crate::text::Tokenizer;
 use crate::{Error, Result};
 
 impl Windows {
-    /// Prompts and responses one after another, each followed by the end-of-text mark, cut every `context` tokens: nothing is
-    /// padded, and everything is learnt from, the prompts too. A window may begin in the middle of a response.
+    /// Prompts and responses one after another, each followed by the end-of-text mark, cut every `context` tokens: nothing
+    /// is padded, and everything is learnt from, the prompts too. A window may begin in the middle of a response.
     ///
     /// # Errors
     /// As [`Windows::from_tokens`]; [`Error::InvalidArgument`] for a tokenizer without an end-of-text mark.
     pub fn of_instructions(rows: &[Instruction], tokenizer: &dyn Tokenizer, context: usize) -> Result<Self> {
         let mut tokens = Vec::new();
         for row in rows {
-            tokens.extend(Row::new(row, tokenizer)?.tokens);
+            tokens.extend(encode(row, tokenizer)?.ids);
         }
         Self::from_tokens(tokens, context)
     }
 }
 
-/// One instruction a row: the prompt, the response, the end-of-text mark, and padding up to the longest row of the batch.
+/// Completions, one a row: the prompt, the completion, and padding up to the longest row of the batch.
 ///
 /// Targets within the prompt and the padding are [`IGNORE_INDEX`]: the model learns to answer, not to write questions, and
-/// never to write padding. The first token that counts is the first of the response, guessed from the whole prompt.
+/// never to write padding. The first token that counts is the first of the completion, guessed from the whole prompt. The
+/// padding has the id 0; whatever it were, no token that counts could see it.
 #[derive(Debug, Clone)]
-pub struct AnswerRows {
-    rows: Vec<Row>,
-    padding: u32,
+pub struct Completions {
+    rows: Vec<Completion>,
     dropped: usize,
     longest: usize,
     learn_prompt: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Row {
-    tokens: Vec<u32>,
-    /// How many of these are the prompt.
-    prompt: usize,
+/// Prompt and response of an instruction.
+fn encode(row: &Instruction, tokenizer: &dyn Tokenizer) -> Result<Completion> {
+    let without_end = || {
+        let expected = "one with such a mark: without it no response would ever end";
+        Error::argument("tokenizer", "one without an end-of-text mark", expected)
+    };
+    let end = tokenizer.end_of_text().ok_or_else(without_end)?;
+    // Apart from each other, so that the prompt's tokens are those that generation begins with.
+    let (prompt, mut response) = (tokenizer.encode(&row.prompt())?, tokenizer.encode(&row.output)?);
+    response.push(end);
+    Ok(Completion::ended(&prompt, &response))
 }
 
-impl Row {
-    fn new(row: &Instruction, tokenizer: &dyn Tokenizer) -> Result<Self> {
-        // Apart from each other, so that the prompt's tokens are those that generation begins with.
-        let mut tokens = tokenizer.encode(&row.prompt())?;
-        let prompt = tokens.len();
-        tokens.extend(tokenizer.encode(&row.output)?);
-        tokens.push(end_of_text(tokenizer)?);
-        Ok(Row { tokens, prompt })
+impl Completions {
+    /// These rows.
+    ///
+    /// # Errors
+    /// [`Error::EmptyInput`] without rows, or for a row without prompt or completion.
+    pub fn new(rows: Vec<Completion>) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(Error::empty("the set of completions"));
+        }
+        for (at, row) in rows.iter().enumerate() {
+            if row.prompt_ids().is_empty() || row.answer_ids().is_empty() {
+                let part = if row.prompt == 0 { "prompt" } else { "completion" };
+                return Err(Error::empty(format!("the {part} of row {at}")));
+            }
+        }
+        let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+        Ok(Completions { rows, dropped: 0, longest, learn_prompt: false })
     }
-}
 
-fn end_of_text(tokenizer: &dyn Tokenizer) -> Result<u32> {
-    tokenizer.end_of_text().ok_or_else(|| Error::InvalidArgument {
-        argument: "tokenizer",
-        value: "one without an end-of-text mark".into(),
-        expected: "one with such a mark: without it no response would ever end".into(),
-    })
-}
-
-impl AnswerRows {
-    /// The rows of at most `longest` tokens; longer ones are dropped and counted.
+    /// Instructions with their responses, in rows of at most `longest` tokens; longer ones are dropped and counted.
     ///
     /// # Errors
     /// [`Error::EmptyInput`] if no row is left; [`Error::InvalidArgument`] for a tokenizer without an end-of-text mark.
-    pub fn new(rows: &[Instruction], tokenizer: &dyn Tokenizer, longest: usize) -> Result<Self> {
-        let all = rows.iter().map(|row| Row::new(row, tokenizer)).collect::<Result<Vec<_>>>()?;
-        let (kept, long): (Vec<_>, Vec<_>) = all.into_iter().partition(|row| row.tokens.len() <= longest);
+    pub fn of_instructions(rows: &[Instruction], tokenizer: &dyn Tokenizer, longest: usize) -> Result<Self> {
+        let all = rows.iter().map(|row| encode(row, tokenizer)).collect::<Result<Vec<_>>>()?;
+        let (kept, long): (Vec<_>, Vec<_>) = all.into_iter().partition(|row| row.ids.len() <= longest);
         if kept.is_empty() {
-            let what = format!("the set of rows of at most {longest} tokens ({} rows given)", rows.len());
-            return Err(Error::EmptyInput { what });
+            return Err(Error::empty(format!(
+                "the set of rows of at most {longest} tokens ({} rows given)",
+                rows.len()
+            )));
         }
-        let padding = end_of_text(tokenizer)?;
-        Ok(AnswerRows { rows: kept, padding, dropped: long.len(), longest, learn_prompt: false })
+        Ok(Completions { dropped: long.len(), longest, ..Self::new(kept)? })
     }
 
-    /// The same rows with the prompt learnt from as well, for seeing what the mask is good for.
+    /// The same rows with the prompt learnt from as well, to see what the mask is good for.
     pub fn learning_prompts(self) -> Self {
-        AnswerRows { learn_prompt: true, ..self }
+        Completions { learn_prompt: true, ..self }
     }
 
-    /// How many rows there are.
+    /// The rows.
+    pub fn rows(&self) -> &[Completion] {
+        &self.rows
+    }
+
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Never: no row at all is an error.
+    /// Always `false`: no row at all is an error.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// How many rows were too long.
+    /// Number of rows that were too long.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// Tokens of all rows, and how many of them are learnt from.
+    /// Number of tokens of all rows, and of those that are learnt from.
     pub fn token_counts(&self) -> (usize, usize) {
-        let all = self.rows.iter().map(|row| row.tokens.len()).sum();
-        let learnt = self.rows.iter().map(|row| row.tokens.len() - self.first_learnt(row)).sum();
+        let all = self.rows.iter().map(|row| row.ids.len()).sum();
+        let learnt = self.rows.iter().map(|row| row.ids.len() - self.first_learnt(row)).sum();
         (all, learnt)
     }
 
-    /// The place of the first token that is learnt. The very first one has nothing before it to be guessed from.
-    fn first_learnt(&self, row: &Row) -> usize {
-        if self.learn_prompt { 1 } else { row.prompt.max(1) }
+    /// Index of the first token that is learnt. The very first one has nothing before it to be guessed from.
+    fn first_learnt(&self, row: &Completion) -> usize {
+        if self.learn_prompt { 1 } else { row.prompt }
+    }
+
+    /// The token after each input, as far as it is learnt.
+    fn targets(&self, row: &Completion) -> Vec<i64> {
+        let first = self.first_learnt(row);
+        let learnt = row.ids[first..].iter().map(|&id| i64::from(id));
+        std::iter::repeat_n(IGNORE_INDEX, first - 1).chain(learnt).collect()
     }
 }
 
 /// `4,000 rows, 312,345 tokens, 45,678 of them learnt from; 3 longer than 128 tokens were dropped`
-impl std::fmt::Display for AnswerRows {
+impl std::fmt::Display for Completions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (all, learnt) = self.token_counts();
         let (rows, all, learnt) = (thousands(self.len()), thousands(all), thousands(learnt));
@@ -125,7 +143,7 @@ impl std::fmt::Display for AnswerRows {
     }
 }
 
-impl Examples for AnswerRows {
+impl Examples for Completions {
     type Batch = Batch;
 
     fn count(&self) -> usize {
@@ -133,45 +151,21 @@ impl Examples for AnswerRows {
     }
 
     fn batch(&self, rows: &[usize]) -> Result<Batch> {
-        let row = |&i: &usize| {
-            self.rows.get(i).ok_or_else(|| Error::InvalidArgument {
-                argument: "row",
-                value: i.to_string(),
-                expected: format!("a row below {}", self.len()),
-            })
-        };
-        let rows = rows.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let rows = pick(&self.rows, rows)?;
         // The last token is only ever a target.
-        let width = rows.iter().map(|row| row.tokens.len() - 1).max().ok_or_else(|| Error::InvalidArgument {
-            argument: "rows",
-            value: "0".into(),
-            expected: "at least one row a batch".into(),
-        })?;
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for row in &rows {
-            let first = self.first_learnt(row);
-            let n = row.tokens.len() - 1;
-            inputs.extend_from_slice(&row.tokens[..n]);
-            inputs.resize(inputs.len() + width - n, self.padding);
-            targets.resize(targets.len() + first - 1, IGNORE_INDEX);
-            targets.extend(row.tokens[first..].iter().map(|&id| i64::from(id)));
-            targets.resize(targets.len() + width - n, IGNORE_INDEX);
-        }
-        let shape = (rows.len(), width);
-        Ok(Batch {
-            inputs: Tensor::from_vec(inputs, shape, &Device::Cpu)?,
-            targets: Tensor::from_vec(targets, shape, &Device::Cpu)?,
-        })
+        let inputs = rows.iter().map(|row| row.ids[..row.ids.len() - 1].to_vec()).collect();
+        let targets = rows.iter().map(|row| self.targets(row)).collect();
+        Ok(Batch { inputs: padded(inputs, 0u32)?, targets: padded(targets, IGNORE_INDEX)? }) // [N, T]
     }
 
     fn tokens(&self, rows: &[usize]) -> usize {
-        rows.iter().filter_map(|&i| self.rows.get(i)).map(|row| row.tokens.len() - 1).sum()
+        rows.iter().filter_map(|&i| self.rows.get(i)).map(|row| row.ids.len() - 1).sum()
     }
 
     fn fingerprint(&self) -> u64 {
-        let row = |row: &Row| {
+        let row = |row: &Completion| {
             let first = self.first_learnt(row) as u64;
-            row.tokens.iter().flat_map(|id| id.to_le_bytes()).chain(first.to_le_bytes()).collect::<Vec<u8>>()
+            row.ids.iter().flat_map(|id| id.to_le_bytes()).chain(first.to_le_bytes()).collect::<Vec<u8>>()
         };
         fnv1a(self.rows.iter().flat_map(row))
     }
@@ -179,6 +173,8 @@ impl Examples for AnswerRows {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Tensor;
+
     use super::*;
     use crate::gpt2::{Gpt2, Gpt2Config};
     use crate::text::CharTokenizer;
@@ -198,7 +194,7 @@ mod tests {
     fn prompt_and_padding_are_masked_and_the_response_with_its_end_is_learnt() {
         let tokenizer = CharTokenizer::ascii();
         let end = i64::from(tokenizer.end_of_text().unwrap());
-        let data = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
+        let data = Completions::of_instructions(&rows(), &tokenizer, 200).unwrap();
         assert_eq!((data.len(), data.dropped()), (2, 1));
         let batch = data.batch(&[0, 1]).unwrap();
         let (inputs, targets) = (numbers(&batch.inputs), numbers(&batch.targets));
@@ -212,7 +208,7 @@ mod tests {
         assert!(targets[0][..prompt - 1].iter().all(|&target| target == IGNORE_INDEX));
         assert_eq!(targets[0][prompt - 1..prompt + 1], [a, end]);
         assert!(targets[0][prompt + 1..].iter().all(|&target| target == IGNORE_INDEX));
-        assert!(inputs[0][prompt + 1..].iter().all(|&input| input == end), "padding is the end-of-text mark");
+        assert!(inputs[0][prompt + 1..].iter().all(|&input| input == 0), "padding has the id 0");
         for (input, target) in inputs.iter().zip(&targets) {
             for t in 1..input.len() {
                 assert!(target[t - 1] == IGNORE_INDEX || target[t - 1] == input[t] || target[t - 1] == end);
@@ -226,10 +222,10 @@ mod tests {
     #[test]
     fn the_prompt_can_be_learnt_too_and_that_is_other_data() {
         let tokenizer = CharTokenizer::ascii();
-        let masked = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
+        let masked = Completions::of_instructions(&rows(), &tokenizer, 200).unwrap();
         let all = masked.clone().learning_prompts();
         let kept =
-            |data: &AnswerRows| numbers(&data.batch(&[0]).unwrap().targets)[0].iter().filter(|t| **t >= 0).count();
+            |data: &Completions| numbers(&data.batch(&[0]).unwrap().targets)[0].iter().filter(|t| **t >= 0).count();
         assert_eq!((kept(&masked), kept(&all)), (2, rows()[0].prompt().len() + 1));
         assert_ne!(masked.fingerprint(), all.fingerprint());
     }
@@ -240,7 +236,7 @@ mod tests {
         let tokenizer = CharTokenizer::ascii();
         let model =
             Gpt2::new(&Gpt2Config { n_positions: 200, ..Gpt2Config::small(tokenizer.vocab_size()) }, 1).unwrap();
-        let data = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
+        let data = Completions::of_instructions(&rows(), &tokenizer, 200).unwrap();
         let (alone, beside) = (data.batch(&[0]).unwrap(), data.batch(&[0, 1]).unwrap());
         let loss = |inputs: &Tensor, targets: &Tensor| {
             model.loss_on(inputs, targets, &mut crate::Mode::Eval).unwrap().to_scalar::<f32>().unwrap()
@@ -266,9 +262,21 @@ mod tests {
     #[test]
     fn nothing_left_is_an_error() {
         let tokenizer = CharTokenizer::ascii();
-        let error = AnswerRows::new(&rows(), &tokenizer, 10).unwrap_err().to_string();
+        let error = Completions::of_instructions(&rows(), &tokenizer, 10).unwrap_err().to_string();
         assert_eq!(error, "the set of rows of at most 10 tokens (3 rows given) is empty");
-        let data = AnswerRows::new(&rows(), &tokenizer, 200).unwrap();
+        let data = Completions::of_instructions(&rows(), &tokenizer, 200).unwrap();
         assert!(data.batch(&[]).is_err() && data.batch(&[2]).is_err());
+        let refused = |rows| Completions::new(rows).unwrap_err().to_string();
+        assert_eq!(refused(Vec::new()), "the set of completions is empty");
+        assert_eq!(refused(vec![Completion::ended(&[], &[1])]), "the prompt of row 0 is empty");
+        assert_eq!(refused(vec![Completion::ended(&[1], &[])]), "the completion of row 0 is empty");
+    }
+
+    #[test]
+    fn completions_of_different_lengths_are_learnt_and_prompts_are_not() {
+        let rows = vec![Completion::ended(&[1, 2], &[3, 0]), Completion::ended(&[1, 2], &[6, 7, 8, 0])];
+        let batch = Completions::new(rows).unwrap().batch(&[0, 1]).unwrap();
+        assert_eq!(numbers(&batch.inputs), [[1, 2, 3, 0, 0], [1, 2, 6, 7, 8]]);
+        assert_eq!(numbers(&batch.targets), [[-100, 3, 0, -100, -100], [-100, 6, 7, 8, 0]]);
     }
 }

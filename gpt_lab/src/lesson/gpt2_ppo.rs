@@ -1,18 +1,14 @@
 //! The exercises of `notebooks/gpt2_ppo.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
-
-fn close(a: &[f64], b: &[f64]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9 * (1.0 + b.abs()))
-}
+use super::verdict::{all_close, answer, close, ensure, verdict};
 
 /// Log-probabilities under policy and reference, mark, weight; what each token earns, and why.
 type RewardCase = (&'static [f64], &'static [f64], f64, f64, &'static [f64], &'static str);
 
 /// Exercise 1: what the tokens of a text earn.
 pub fn check_token_rewards(earn: impl Fn(&[f64], &[f64], f64, f64) -> Option<Vec<f64>>) -> Verdict {
-    judge("right: every token pays for the distance, the last one gets the mark", || {
+    verdict("right: every token pays for the distance, the last one gets the mark", || {
         let cases: [RewardCase; 4] = [
             (&[-1.0, -2.0], &[-1.0, -2.0], 3.0, 0.5, &[0.0, 3.0], "policy = reference: nothing to pay"),
             (&[-1.0, -1.0], &[-3.0, -1.0], 0.0, 0.5, &[-1.0, 0.0], "what the reference finds unlikely costs"),
@@ -21,7 +17,7 @@ pub fn check_token_rewards(earn: impl Fn(&[f64], &[f64], f64, f64) -> Option<Vec
         ];
         for (policy, reference, mark, weight, want, hint) in cases {
             let got = answer(earn(policy, reference, mark, weight))?;
-            ensure(close(&got, want), || {
+            ensure(all_close(&got, want), || {
                 format!(
                     "token_rewards({policy:?}, {reference:?}, {mark}, {weight}) is {got:?}, should be {want:?}: {hint}"
                 )
@@ -33,7 +29,7 @@ pub fn check_token_rewards(earn: impl Fn(&[f64], &[f64], f64, f64) -> Option<Vec
 
 /// Exercise 2: generalised advantage estimation.
 pub fn check_advantages(estimate: impl Fn(&[f64], &[f64], f64, f64) -> Option<Vec<f64>>) -> Verdict {
-    judge("right: each token gets what came after it, less what was expected", || {
+    verdict("right: each token gets what came after it, less what was expected", || {
         let (rewards, values) = ([0.0, 0.0, 1.0], [0.5, 0.5, 0.5]);
         for (gamma, lambda, want, hint) in [
             (1.0, 0.0, [0.0, 0.0, 0.5], "λ = 0: the differences alone"),
@@ -42,7 +38,7 @@ pub fn check_advantages(estimate: impl Fn(&[f64], &[f64], f64, f64) -> Option<Ve
             (1.0, 0.5, [0.125, 0.25, 0.5], "λ fades what follows, once for each token"),
         ] {
             let got = answer(estimate(&rewards, &values, gamma, lambda))?;
-            ensure(close(&got, &want), || {
+            ensure(all_close(&got, &want), || {
                 format!("advantages({rewards:?}, {values:?}, {gamma}, {lambda}) is {got:?}, should be {want:?}: {hint}")
             })?;
         }
@@ -53,7 +49,7 @@ pub fn check_advantages(estimate: impl Fn(&[f64], &[f64], f64, f64) -> Option<Ve
 
 /// Exercise 3: the derivative of the clipped gain.
 pub fn check_slope(slope: impl Fn(f64, f64, f64) -> Option<f64>) -> Verdict {
-    judge("right: no slope further out, but always one on the way back", || {
+    verdict("right: no slope further out, but always one on the way back", || {
         for (ratio, advantage, want, hint) in [
             (1.0, 2.0, 2.0, "in the middle nothing is clipped"),
             (1.5, 2.0, 0.0, "good and already 50 % likelier: enough for one round"),
@@ -62,7 +58,7 @@ pub fn check_slope(slope: impl Fn(f64, f64, f64) -> Option<f64>) -> Verdict {
             (0.5, -2.0, 0.0, "bad and already half as likely: enough for one round"),
         ] {
             let got = answer(slope(ratio, advantage, 0.2))?;
-            ensure(close(&[got], &[want]), || {
+            ensure(close(got, want), || {
                 format!("slope({ratio}, {advantage}, 0.2) is {got}, should be {want}: {hint}")
             })?;
         }

@@ -1,15 +1,11 @@
 //! The exercises of `notebooks/gpt2_dpo.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
-
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-9 * (1.0 + b.abs())
-}
+use super::verdict::{answer, close, ensure, verdict};
 
 /// Exercise 1: the probability of an answer from those of its tokens.
 pub fn check_answer_log_prob(sum: impl Fn(&[f64], usize) -> Option<f64>) -> Verdict {
-    judge("right: the prompt is given, only the answer is judged", || {
+    verdict("right: the prompt is given, only the answer is judged", || {
         // log_probs[i] is log p(token i + 1 | tokens 0..=i): the first token has none.
         let cases: [(&[f64], usize, f64, &str); 4] = [
             (&[-1.0, -2.0, -4.0], 2, -6.0, "tokens 2 and 3 are the answer, at the places 1 and 2 of the list"),
@@ -29,7 +25,7 @@ pub fn check_answer_log_prob(sum: impl Fn(&[f64], usize) -> Option<f64>) -> Verd
 
 /// Exercise 2: how hard a pair pulls.
 pub fn check_pull(pull: impl Fn(f64, f64) -> Option<f64>) -> Verdict {
-    judge("right: what is ordered well already pulls no more", || {
+    verdict("right: what is ordered well already pulls no more", || {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         for (beta, margin, hint) in [
             (0.5, 0.0, "σ(0) is one half"),
@@ -46,7 +42,7 @@ pub fn check_pull(pull: impl Fn(f64, f64) -> Option<f64>) -> Verdict {
 
 /// Exercise 3: the distance of two distributions.
 pub fn check_kl(kl: impl Fn(&[f64], &[f64]) -> Option<f64>) -> Verdict {
-    judge("right: never negative, and not the same both ways", || {
+    verdict("right: never negative, and not the same both ways", || {
         let ln = f64::ln;
         let cases: [(&[f64], &[f64], f64, &str); 4] = [
             (&[0.5, 0.5], &[0.5, 0.5], 0.0, "a distribution is at distance 0 from itself"),

@@ -1,21 +1,17 @@
 //! The exercises of `notebooks/lora_tutorial.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
+use super::verdict::{answer, close, ensure, verdict};
 
 /// Rows of a matrix.
 type Matrix = Vec<Vec<f64>>;
 /// x, a, b, s, and what ∂L/∂y is.
 type GradientCase = (&'static [f64], &'static [f64], &'static [f64], f64, &'static [f64]);
 
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-9 * (1.0 + b.abs())
-}
-
 /// Exercise 1: the largest rank with which an adapter has fewer numbers than the matrix `[n_out, n_in]` itself; 0 if there
 /// is none.
 pub fn check_largest_rank(largest_rank: impl Fn(usize, usize) -> Option<usize>) -> Verdict {
-    judge("right: for a wide matrix nearly half its width, so ranks of 4 or 8 save almost everything", || {
+    verdict("right: for a wide matrix nearly half its width, so ranks of 4 or 8 save almost everything", || {
         for (n_in, n_out, hint) in [
             (8, 8, "r = 4 has 4 · 16 = 64 numbers, and the matrix has 64: that is not fewer"),
             (768, 768, "r · (n_in + n_out) must stay below n_in · n_out"),
@@ -35,7 +31,7 @@ pub fn check_largest_rank(largest_rank: impl Fn(usize, usize) -> Option<usize>) 
 
 /// Exercise 2: `W + α/r · B A`, with W `[n_out, n_in]`, A `[r, n_in]`, B `[n_out, r]`.
 pub fn check_merge(merge: impl Fn(&[Vec<f64>], &[Vec<f64>], &[Vec<f64>], f64) -> Option<Matrix>) -> Verdict {
-    judge("right, scale and order included", || {
+    verdict("right, scale and order included", || {
         // [n_out = 2, n_in = 3], r = 1.
         let weight = vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]];
         let (a, b) = (vec![vec![1.0, 0.0, -1.0]], vec![vec![2.0], vec![3.0]]);
@@ -79,7 +75,7 @@ fn check_merged(
 pub fn check_gradients(
     gradients: impl Fn(&[f64], &[f64], &[f64], f64, &[f64]) -> Option<(Vec<f64>, Vec<f64>)>,
 ) -> Verdict {
-    judge("right: and at b = 0 the gradient of a is zero, that of b is not", || {
+    verdict("right: and at b = 0 the gradient of a is zero, that of b is not", || {
         let cases: [GradientCase; 4] = [
             (&[1.0, 2.0], &[3.0, -1.0], &[0.5, 2.0, 1.0], 1.0, &[1.0, 0.0, -2.0]),
             (&[1.0, 2.0], &[3.0, -1.0], &[0.5, 2.0, 1.0], 4.0, &[1.0, 0.0, -2.0]),
@@ -111,7 +107,7 @@ pub fn check_gradients(
 pub fn check_multiplications(
     multiplications: impl Fn(usize, usize, usize, usize) -> Option<(usize, usize)>,
 ) -> Verdict {
-    judge("right: the same result, and the thin way is cheaper by a factor in the hundreds for GPT-2", || {
+    verdict("right: the same result, and the thin way is cheaper by a factor in the hundreds for GPT-2", || {
         for (rows, n_in, n_out, r) in [(1, 3, 5, 1), (10, 3, 5, 1), (10, 3, 5, 2), (1024, 768, 2304, 4)] {
             let (thin, wide) = answer(multiplications(rows, n_in, n_out, r))?;
             let call = format!("multiplications({rows}, {n_in}, {n_out}, {r})");
@@ -130,7 +126,7 @@ pub fn check_multiplications(
 
 /// Exercise 5: whether a module is meant by a name of `target_modules`.
 pub fn check_is_target(is_target: impl Fn(&str, &str) -> Option<bool>) -> Verdict {
-    judge("right: whole parts of a name only, from its end", || {
+    verdict("right: whole parts of a name only, from its end", || {
         for (module, name, want, hint) in [
             ("transformer.h.0.attn.c_attn", "c_attn", true, "the last part of the name is c_attn"),
             ("transformer.h.0.attn.c_proj", "c_attn", false, "the last part of the name is another one"),
