@@ -8,7 +8,7 @@ use crate::gpt2::Gpt2;
 use crate::lora::{Dense, Lora};
 use crate::reward::ScoreModel;
 use crate::text::Tokenizer;
-use crate::{Error, Mode, Param, Result, ops};
+use crate::{Error, Param, Pass, Result, ops};
 
 /// Rows of one forward pass where no gradient is wanted.
 const ROWS: usize = 32;
@@ -91,15 +91,15 @@ impl ActorCritic {
         draw_answers(self.policy.model(), prompts, max_new_tokens, seed)
     }
 
-    /// Log-probabilities and values of these answers, with gradients. The body's own dropout stays off whatever the mode says
-    /// of adapters ([`Mode::train_adapters`]): the ratio of new to old must come from the weights, not from dice.
+    /// Log-probabilities and values of these answers, with gradients. The body's own dropout stays off whatever the pass
+    /// says of adapters ([`Pass::train_adapters`]): the ratio of new to old must come from the weights, not from dice.
     ///
     /// # Errors
     /// [`Error::EmptyInput`] without texts or for a text without prompt or answer; what [`Gpt2::hidden`] refuses.
-    pub fn moves(&self, texts: &[&Written], mode: &mut Mode) -> Result<Moves> {
-        let (logps, hidden) = moves(self.policy.model(), texts, mode)?;
+    pub fn moves(&self, texts: &[&Written], pass: &mut Pass) -> Result<Moves> {
+        let (logps, hidden) = moves(self.policy.model(), texts, pass)?;
         let (n, l) = logps.dims2()?;
-        let values = self.value.forward(&hidden, &mut Mode::Eval)?.reshape((n, l))?;
+        let values = self.value.forward(&hidden, &mut Pass::eval())?.reshape((n, l))?;
         Ok(Moves { logps, values })
     }
 
@@ -108,7 +108,7 @@ impl ActorCritic {
         let width = longest(texts);
         let (mut logps, mut values) = (Vec::new(), Vec::new());
         for some in texts.chunks(ROWS) {
-            let found = self.moves(&some.iter().collect::<Vec<_>>(), &mut Mode::Eval)?;
+            let found = self.moves(&some.iter().collect::<Vec<_>>(), &mut Pass::eval())?;
             logps.push(widened(&found.logps.detach(), width)?);
             values.push(widened(&found.values.detach(), width)?);
         }
@@ -120,7 +120,7 @@ impl ActorCritic {
         self.policy.disabled(|reference| {
             let width = longest(texts);
             let of = |some: &[Written]| {
-                let (logps, _) = moves(reference, &some.iter().collect::<Vec<_>>(), &mut Mode::Eval)?;
+                let (logps, _) = moves(reference, &some.iter().collect::<Vec<_>>(), &mut Pass::eval())?;
                 widened(&logps.detach(), width)
             };
             Ok(Tensor::cat(&texts.chunks(ROWS).map(of).collect::<Result<Vec<_>>>()?, 0)?)
@@ -130,7 +130,7 @@ impl ActorCritic {
 
 /// Log-probabilities `[N, L]` of the answers' tokens, and the hidden states `[N · L, C]` from which they were guessed. The output
 /// head is computed for these places only.
-fn moves(model: &Gpt2, texts: &[&Written], mode: &mut Mode) -> Result<(Tensor, Tensor)> {
+fn moves(model: &Gpt2, texts: &[&Written], pass: &mut Pass) -> Result<(Tensor, Tensor)> {
     let padded = Padded::of(texts.iter().map(|text| (&text.prompt[..], &text.answer[..])))?;
     let (n, width) = padded.ids.dims2()?;
     let longest = texts.iter().map(|text| text.answer.len()).max().unwrap_or(0);
@@ -145,7 +145,7 @@ fn moves(model: &Gpt2, texts: &[&Written], mode: &mut Mode) -> Result<(Tensor, T
             targets.push(text.answer.get(at).map_or(ops::IGNORE_INDEX, |id| i64::from(*id)));
         }
     }
-    let hidden = model.hidden(&padded.ids, mode)?.flatten(0, 1)?; // [N · T, C]
+    let hidden = model.hidden(&padded.ids, pass)?.flatten(0, 1)?; // [N · T, C]
     let hidden = ops::embedding(&hidden, &Tensor::new(places, &Device::Cpu)?)?; // [N · L, C]
     let logps = ops::log_probs(&model.head(&hidden)?, &Tensor::new(targets, &Device::Cpu)?)?;
     Ok((logps.reshape((n, longest))?, hidden))
@@ -166,7 +166,7 @@ pub fn score_written(judge: &ScoreModel, texts: &[Written]) -> Result<Vec<f32>> 
     let mut scores = Vec::new();
     for some in texts.chunks(ROWS) {
         let padded = Padded::of(some.iter().map(|text| (&text.prompt[..], &text.answer[..])))?;
-        scores.extend(judge.rewards(&padded.ids, &padded.mask, &mut Mode::Eval)?.to_vec1::<f32>()?);
+        scores.extend(judge.rewards(&padded.ids, &padded.mask, &mut Pass::eval())?.to_vec1::<f32>()?);
     }
     Ok(scores)
 }
@@ -217,8 +217,10 @@ pub(super) mod tests {
         let logps = found.logps.to_vec2::<f32>().unwrap();
         for (row, text) in texts.iter().enumerate() {
             let ids = [&text.prompt[..], &text.answer].concat();
-            let logits =
-                actor.policy.model().forward(&Tensor::new(&ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap());
+            let logits = actor
+                .policy
+                .model()
+                .forward(&Tensor::new(&ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap(), &mut Pass::eval());
             let p = ops::softmax(&logits.unwrap()).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
             for (at, &id) in text.answer.iter().enumerate() {
                 let want = p[text.prompt.len() + at - 1][id as usize].ln();
@@ -229,14 +231,14 @@ pub(super) mod tests {
         assert!(ops::max_difference(&found.logps, &reference).unwrap() < 1e-5, "a fresh adapter changes nothing");
         assert_eq!(answer_mask(&texts).unwrap().to_vec2::<u8>().unwrap(), [[1, 1, 0, 0], [1, 1, 1, 1]]);
         let empty = text(&[1], &[]);
-        assert!(actor.moves(&[&texts[0], &empty], &mut Mode::Eval).unwrap_err().to_string().contains("text 1"));
+        assert!(actor.moves(&[&texts[0], &empty], &mut Pass::eval()).unwrap_err().to_string().contains("text 1"));
     }
 
     #[test]
     fn policy_and_value_head_get_gradients_and_the_base_none() {
         let actor = actor();
         let texts = [text(&[1, 2], &[4, 0]), text(&[5], &[6, 0])];
-        let found = actor.moves(&texts.iter().collect::<Vec<_>>(), &mut Mode::train_adapters(1)).unwrap();
+        let found = actor.moves(&texts.iter().collect::<Vec<_>>(), &mut Pass::train_adapters(1)).unwrap();
         let loss =
             (found.logps.sum_all().unwrap() + (found.values - 1.0).unwrap().sqr().unwrap().sum_all().unwrap()).unwrap();
         Gradients::of(&loss, &actor.params()).unwrap().require_all(&actor.params()).unwrap();

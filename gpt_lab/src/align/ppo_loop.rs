@@ -8,7 +8,7 @@ use super::actor::{ActorCritic, Moves, Written, answer_mask};
 use super::ppo::{self, Advantages, TokenRewards};
 use crate::core::stop;
 use crate::train::{AdamW, AdamWOptions, Gradients, Silent, Stopped, clip_factor, require_trainable};
-use crate::{Error, Mode, Result, Rng};
+use crate::{Error, Pass, Result, Rng};
 
 /// Streams of the seed: the order of the prompts, the answers, the order within an iteration, the adapters' dropout.
 const PROMPTS: u64 = 1;
@@ -198,9 +198,9 @@ struct Losses {
 
 impl Experience {
     /// The texts of these rows under the actor as it is now, against what it was when it wrote them.
-    fn losses(&self, actor: &ActorCritic, rows: &[usize], config: &PpoConfig, mode: &mut Mode) -> Result<Losses> {
+    fn losses(&self, actor: &ActorCritic, rows: &[usize], config: &PpoConfig, pass: &mut Pass) -> Result<Losses> {
         let texts: Vec<&Written> = rows.iter().map(|&row| &self.texts[row]).collect();
-        let now = actor.moves(&texts, mode)?;
+        let now = actor.moves(&texts, pass)?;
         let width = now.logps.dim(1)?;
         let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
         let of =
@@ -275,7 +275,7 @@ struct Run<'a> {
     from_prompts: Rng,
     from_answers: Rng,
     order: Rng,
-    mode: Mode,
+    pass: Pass<'static>,
     checked: bool,
 }
 
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
             from_prompts: seed.stream(PROMPTS),
             from_answers: seed.stream(ANSWERS),
             order: seed.stream(ORDER),
-            mode: Mode::TrainAdapters(Box::new(seed.stream(DROPOUT))),
+            pass: Pass::train_adapters(seed.stream(DROPOUT)),
             checked: false,
         })
     }
@@ -338,7 +338,7 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, experience: &Experience, rows: &[usize], record: &mut PpoRecord) -> Result<()> {
-        let losses = experience.losses(self.actor, rows, self.config, &mut self.mode)?;
+        let losses = experience.losses(self.actor, rows, self.config, &mut self.pass)?;
         let loss = (&losses.policy.loss + (&losses.value.loss * self.config.value_weight)?)?;
         let params = self.actor.params();
         let gradients = Gradients::of(&loss, &params)?;
@@ -448,7 +448,7 @@ mod tests {
         let want: Vec<f32> = [1.0, -1.0, 0.5].iter().zip(&ended).map(|(score, penalty)| score - penalty).collect();
         assert_eq!(experience.scores, want);
         // Ratio 1 everywhere: the policy's loss is minus the mean of whitened advantages, which is 0; nothing is clipped.
-        let losses = experience.losses(&actor, &[0, 1, 2], &config(), &mut Mode::Eval).unwrap();
+        let losses = experience.losses(&actor, &[0, 1, 2], &config(), &mut Pass::eval()).unwrap();
         assert!(losses.policy.loss.to_scalar::<f32>().unwrap().abs() < 1e-5);
         assert_eq!((losses.policy.clip_fraction, losses.approx_kl), (0.0, 0.0));
         // V = 0: half the mean square of the returns.

@@ -11,7 +11,7 @@ use crate::data::{Examples, TokenPairs};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::train::Trainable;
-use crate::{Error, Mode, Param, Result, ops};
+use crate::{Error, Param, Pass, Result, ops};
 
 /// Rows of one forward pass of the reference.
 const REFERENCE_BATCH: usize = 16;
@@ -52,7 +52,7 @@ impl Preferences {
             let mut found = Preferences { pairs, chosen: zeros.clone(), rejected: zeros };
             for rows in (0..found.count()).collect::<Vec<_>>().chunks(REFERENCE_BATCH) {
                 let batch = found.batch(rows)?;
-                let (chosen, rejected) = log_probs(reference, &batch, &mut Mode::Eval)?;
+                let (chosen, rejected) = log_probs(reference, &batch, &mut Pass::eval())?;
                 let (chosen, rejected) = (chosen.to_vec1()?, rejected.to_vec1()?);
                 found.chosen[rows[0]..][..rows.len()].copy_from_slice(&chosen);
                 found.rejected[rows[0]..][..rows.len()].copy_from_slice(&rejected);
@@ -100,8 +100,8 @@ impl Examples for Preferences {
 }
 
 /// The log-probabilities of both answers of each pair, `[N]` each.
-fn log_probs(model: &Gpt2, batch: &AnswerPairs, mode: &mut Mode) -> Result<(Tensor, Tensor)> {
-    let mut of = |ids: &Tensor, answer: &Tensor| answer_log_probs(&model.forward_mode(ids, mode)?, ids, answer);
+fn log_probs(model: &Gpt2, batch: &AnswerPairs, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
+    let mut of = |ids: &Tensor, answer: &Tensor| answer_log_probs(&model.forward(ids, pass)?, ids, answer);
     Ok((of(&batch.chosen, &batch.chosen_answer)?, of(&batch.rejected, &batch.rejected_answer)?))
 }
 
@@ -157,7 +157,7 @@ impl DpoModel {
         }
         let (mut loss, mut right, mut chosen, mut rejected) = (0.0, 0.0, 0.0, 0.0);
         for rows in (0..data.count()).collect::<Vec<_>>().chunks(batch_size) {
-            let out = self.compare(&data.batch(rows)?, &mut Mode::Eval)?;
+            let out = self.compare(&data.batch(rows)?, &mut Pass::eval())?;
             let sum = |tensor: &Tensor| Ok::<f64, Error>(f64::from(tensor.sum_all()?.to_scalar::<f32>()?));
             loss += sum(&out.losses)?;
             chosen += sum(&out.chosen_rewards)?;
@@ -168,8 +168,8 @@ impl DpoModel {
         Ok(DpoReport { loss: loss / n, accuracy: right / n, chosen_reward: chosen / n, rejected_reward: rejected / n })
     }
 
-    fn compare(&self, batch: &AnswerPairs, mode: &mut Mode) -> Result<dpo::Dpo> {
-        let (chosen, rejected) = log_probs(self.policy.model(), batch, mode)?;
+    fn compare(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<dpo::Dpo> {
+        let (chosen, rejected) = log_probs(self.policy.model(), batch, pass)?;
         dpo(&chosen, &rejected, &batch.reference_chosen, &batch.reference_rejected, self.beta)
     }
 }
@@ -179,8 +179,8 @@ impl Trainable<AnswerPairs> for DpoModel {
         self.policy.params()
     }
 
-    fn loss(&self, batch: &AnswerPairs, mode: &mut Mode) -> Result<Tensor> {
-        Ok(self.compare(batch, mode)?.losses.mean_all()?)
+    fn loss(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<Tensor> {
+        Ok(self.compare(batch, pass)?.losses.mean_all()?)
     }
 }
 
@@ -197,7 +197,7 @@ pub fn answer_kl(policy: &Lora<Gpt2>, answers: &[Written]) -> Result<f64> {
     let mut sum = 0.0;
     for rows in answers.chunks(REFERENCE_BATCH) {
         let batch = Padded::of(rows.iter().map(|text| (&text.prompt[..], &text.answer[..])))?;
-        let of = |model: &Gpt2| log_softmax(&model.forward(&batch.ids)?.detach()); // [N, T, V]
+        let of = |model: &Gpt2| log_softmax(&model.forward(&batch.ids, &mut Pass::eval())?.detach()); // [N, T, V]
         let (new, old) = (of(policy.model())?, policy.disabled(of)??);
         let kl = (new.exp()? * (&new - &old)?)?.sum(D::Minus1)?; // [N, T]
         // The logits at t are about the token at t + 1.
@@ -278,7 +278,7 @@ mod tests {
         let data = Preferences::new(pairs(), &policy).unwrap();
         // By hand: p(7 | 2 2) p(0 | 2 2 7) for row 1 − 1 = 0, whose prompt is [1, 2].
         let ids = Tensor::new(&[[1u32, 2, 7, 0]], &candle_core::Device::Cpu).unwrap();
-        let logits = policy.disabled(|gpt2| gpt2.forward(&ids)).unwrap().unwrap();
+        let logits = policy.disabled(|gpt2| gpt2.forward(&ids, &mut Pass::eval())).unwrap().unwrap();
         let p: Vec<Vec<f32>> = ops::softmax(&logits).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
         let by_hand = p[1][7].ln() + p[2][0].ln();
         assert!((data.reference(0).unwrap().0 - by_hand).abs() < 1e-5);

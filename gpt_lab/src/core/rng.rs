@@ -89,6 +89,12 @@ impl Rng {
     }
 }
 
+impl From<u64> for Rng {
+    fn from(seed: u64) -> Self {
+        Rng::new(seed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

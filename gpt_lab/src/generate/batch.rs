@@ -193,14 +193,15 @@ mod tests {
     use candle_core::Tensor;
 
     use super::*;
+    use crate::Pass;
     use crate::gpt2::{EosToken, Gpt2, Gpt2Config};
 
     /// The same model without its cache.
     struct Uncached(Gpt2);
 
     impl LanguageModel for Uncached {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
-            self.0.forward(ids)
+        fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+            self.0.forward(ids, pass)
         }
 
         fn context(&self) -> usize {

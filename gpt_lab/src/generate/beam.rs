@@ -198,12 +198,13 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::Pass;
 
     /// The next token depends on the last one only: row `i` holds the probabilities after token `i`.
     struct Table(Vec<Vec<f32>>);
 
     impl LanguageModel for Table {
-        fn logits(&self, ids: &Tensor) -> crate::Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> crate::Result<Tensor> {
             let (rows, width) = ids.dims2()?;
             let ids = ids.flatten_all()?.to_vec1::<u32>()?;
             let logits = ids.iter().flat_map(|&id| self.0[id as usize].iter().map(|p| p.ln())).collect();

@@ -214,6 +214,7 @@ mod tests {
     use super::*;
     use candle_core::{Device, Tensor};
 
+    use crate::Pass;
     use crate::text::CharTokenizer;
 
     /// Knows the alphabet: after a letter comes the next one with probability near 1, after the last one the end. It only
@@ -222,7 +223,7 @@ mod tests {
     struct Alphabet;
 
     impl LanguageModel for Alphabet {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> Result<Tensor> {
             let (_, length) = ids.dims2()?;
             if length > self.context() {
                 return Err(Error::SequenceTooLong { length, limit: self.context() });
@@ -321,7 +322,7 @@ mod tests {
         #[derive(Clone)]
         struct Broken;
         impl LanguageModel for Broken {
-            fn logits(&self, _: &Tensor) -> Result<Tensor> {
+            fn forward(&self, _: &Tensor, _: &mut Pass) -> Result<Tensor> {
                 Ok(Tensor::from_vec(vec![f32::NAN; 6], (1, 1, 6), &Device::Cpu)?)
             }
             fn context(&self) -> usize {

@@ -23,16 +23,18 @@ pub use score::score;
 
 use candle_core::Tensor;
 
-use crate::gpt2::{Cached, Gpt2, Int8Gpt2};
+use crate::gpt2::Gpt2;
+use crate::nn::KvCache;
 use crate::text::{StreamDecoder, Tokenizer};
-use crate::{Error, Result};
+use crate::{Error, Pass, Result};
 
 /// A model that can continue text.
 pub trait LanguageModel {
-    /// Logits `[B, T, V]` for ids `[B, T]` (u32), without dropout: row `t` scores what comes after the first `t + 1` ids.
-    fn logits(&self, ids: &Tensor) -> Result<Tensor>;
+    /// Logits `[B, T, V]` for ids `[B, T]` (u32): row `t` scores what comes after the first `t + 1` ids. With a cache in the pass (if
+    /// the model has one to give) those of the last position only, `[B, 1, V]`.
+    fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor>;
 
-    /// How many tokens it can see at once.
+    /// Number of tokens that it can see at once.
     fn context(&self) -> usize;
 
     /// The tokens that end a text.
@@ -40,15 +42,19 @@ pub trait LanguageModel {
         Vec::new()
     }
 
-    /// The model as one that keeps keys and values, if it is one: then each token is read once.
-    fn cached(&self) -> Option<&dyn Cached> {
-        None
+    /// An empty cache for this number of rows of at most `capacity` tokens, if the model keeps keys and values: then each token is
+    /// read once.
+    ///
+    /// # Errors
+    /// Those of [`KvCache::new`].
+    fn cache(&self, _rows: usize, _capacity: usize) -> Result<Option<KvCache>> {
+        Ok(None)
     }
 }
 
 impl LanguageModel for Gpt2 {
-    fn logits(&self, ids: &Tensor) -> Result<Tensor> {
-        self.forward(ids)
+    fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        Gpt2::forward(self, ids, pass)
     }
 
     fn context(&self) -> usize {
@@ -59,26 +65,8 @@ impl LanguageModel for Gpt2 {
         self.config.eos_tokens()
     }
 
-    fn cached(&self) -> Option<&dyn Cached> {
-        Some(self)
-    }
-}
-
-impl LanguageModel for Int8Gpt2 {
-    fn logits(&self, ids: &Tensor) -> Result<Tensor> {
-        self.forward(ids)
-    }
-
-    fn context(&self) -> usize {
-        self.config.n_positions
-    }
-
-    fn eos_tokens(&self) -> Vec<u32> {
-        self.config.eos_tokens()
-    }
-
-    fn cached(&self) -> Option<&dyn Cached> {
-        Some(self)
+    fn cache(&self, rows: usize, capacity: usize) -> Result<Option<KvCache>> {
+        KvCache::new(&self.config, rows, capacity).map(Some)
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::config::{Activation, Gpt2Config};
 use crate::nn::layers::{Linear, Source, dropout};
-use crate::{Error, Mode, Param, Result, ops};
+use crate::{Error, Param, Pass, Result, ops};
 
 /// Two linear layers with an activation between them, applied to every position alike.
 #[derive(Debug, Clone)]
@@ -34,9 +34,9 @@ impl Mlp {
     }
 
     /// `[B, T, C]` → `[B, T, C]`.
-    pub fn forward(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let hidden = self.activation.forward(&self.c_fc.forward_mode(x, mode)?)?; // [B, T, n_inner]
-        dropout(&self.c_proj.forward_mode(&hidden, mode)?, self.resid_pdrop, mode)
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let hidden = self.activation.forward(&self.c_fc.forward(x, pass)?)?; // [B, T, n_inner]
+        dropout(&self.c_proj.forward(&hidden, pass)?, self.resid_pdrop, pass) // [B, T, C]
     }
 
     /// Its parameters, in order.

@@ -78,14 +78,17 @@ pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
 /// GPT-2 does not know.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part.
+/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part, and for one
+/// in 8 bits.
 pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
     if let Some(layer) = model.linears().find(|layer| layer.adapters.is_in_use()) {
-        return Err(Error::InvalidArgument {
-            argument: "model",
-            value: format!("a model whose layer {} carries an adapter", layer.name()),
-            expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
-        });
+        let value = format!("a model whose layer {} carries an adapter", layer.name());
+        let expected = "a model without: save the adapter with Lora::save, or merge_and_unload() first";
+        return Err(Error::argument("model", value, expected));
+    }
+    if let Some(name) = model.int8_weight() {
+        let value = format!("a model whose {name} is in 8 bits");
+        return Err(Error::argument("model", value, "one in 32 bits: save the model that to_int8() was called on"));
     }
     let config = config_json(&model.config)?;
     replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;

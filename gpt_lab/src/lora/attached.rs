@@ -28,6 +28,10 @@ impl Attached {
                 expected: "a model without adapters; use the Lora that added them, or call its unload() first".into(),
             });
         }
+        if let Some(target) = model.targets.iter().find(|target| target.weight.param().is_none()) {
+            let expected = "a model in 32 bits: adapt the model that to_int8() was called on";
+            return Err(Error::argument("model", format!("a model whose {} is in 8 bits", target.name), expected));
+        }
         let trained = model.base.iter().map(Param::trainable).collect();
         model.base.iter().for_each(|param| param.set_trainable(false));
         let (adapters, active, originals) = (Vec::new(), Vec::new(), Vec::new());

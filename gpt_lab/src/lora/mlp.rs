@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use crate::nn::AdapterSlot;
-use crate::{Error, Mode, Param, Result, Rng, ops};
+use crate::{Error, Param, Pass, Result, Rng, ops};
 
 /// A linear layer in PyTorch's layout (`nn.Linear`): weight `[n_out, n_in]`, bias `[n_out]`.
 #[derive(Debug, Clone)]
@@ -29,10 +29,10 @@ impl Dense {
         Dense { weight, bias, adapters: AdapterSlot::default() }
     }
 
-    /// `[…, n_in]` → `[…, n_out]`; adapters drop something of their input if the mode says so.
-    pub fn forward(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+    /// `[…, n_in]` → `[…, n_out]`, with the adapters' dropout in a training pass.
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(Param::tensor);
-        self.adapters.forward(x, &ops::Projection { weight: self.weight.tensor(), bias, transposed: true }, mode)
+        self.adapters.forward(x, &ops::Projection { weight: self.weight.tensor(), bias, transposed: true }, pass)
     }
 
     /// Weight, then bias.
@@ -66,16 +66,11 @@ impl Mlp {
         Ok(Mlp { layers: widths.windows(2).enumerate().map(layer).collect::<Result<_>>()? })
     }
 
-    /// `[…, n_in]` → `[…, n_out]`, in evaluation mode.
+    /// `[…, n_in]` → `[…, n_out]`. Nothing is dropped, in adapters either.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_mode(x, &mut Mode::Eval)
-    }
-
-    /// [`Mlp::forward`], with the adapters' dropout if the mode says so.
-    pub fn forward_mode(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
         let last = self.layers.len() - 1;
         let step = |x: Tensor, (i, layer): (usize, &Dense)| -> Result<Tensor> {
-            let y = layer.forward(&x, mode)?;
+            let y = layer.forward(&x, &mut Pass::eval())?;
             if i < last { Ok(y.relu()?) } else { Ok(y) }
         };
         self.layers.iter().enumerate().try_fold(x.clone(), step)

@@ -93,7 +93,7 @@ impl State {
 
     fn take_out(&mut self, targets: &[Target]) -> Result<()> {
         for (place, original) in self.originals.drain(..) {
-            targets[place].weight.var().set(&original)?;
+            targets[place].param().var().set(&original)?;
         }
         targets.iter().for_each(|target| target.slot.set(Vec::new()));
         self.swap_owned()?;
@@ -109,8 +109,8 @@ impl State {
             if !self.merge {
                 target.slot.set(adapters);
             } else if !adapters.is_empty() {
-                self.originals.push((place, target.weight.var().as_detached_tensor().copy()?));
-                target.weight.var().set(&target.merged(&adapters)?)?;
+                self.originals.push((place, target.param().var().as_detached_tensor().copy()?));
+                target.param().var().set(&target.merged(&adapters)?)?;
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ impl NamedAdapter {
 impl Target {
     /// `W + Σ s (B A)ᵀ`, or `W + Σ s B A` where the weight is stored output first.
     fn merged(&self, adapters: &[Adapter]) -> Result<Tensor> {
-        let mut weight = self.weight.var().as_detached_tensor();
+        let mut weight = self.param().var().as_detached_tensor();
         for Adapter { a, b, scale, .. } in adapters {
             let update = b.var().as_detached_tensor().matmul(&a.var().as_detached_tensor())?;
             let update = if self.transposed { update } else { update.t()? };

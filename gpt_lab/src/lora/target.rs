@@ -3,8 +3,7 @@
 use super::mlp::{Dense, Mlp};
 use crate::Param;
 use crate::gpt2::Gpt2;
-use crate::nn::AdapterSlot;
-use crate::nn::Linear;
+use crate::nn::{AdapterSlot, Linear, Weight};
 
 /// A model that adapters can be added to.
 pub trait Adaptable: Clone {
@@ -52,7 +51,7 @@ pub struct Target {
     /// The layer's name, such as `transformer.h.0.attn.c_attn`.
     pub name: String,
     /// `[n_in, n_out]`, or `[n_out, n_in]` if `transposed`.
-    pub weight: Param,
+    pub weight: Weight,
     /// `[n_out]`.
     pub bias: Option<Param>,
     /// The weight is stored output first, as PyTorch's `nn.Linear` has it.
@@ -62,6 +61,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The weight in 32 bits, which [`Lora`](super::Lora) insists on.
+    pub(super) fn param(&self) -> &Param {
+        self.weight.param().expect("a model in 8 bits is not adapted")
+    }
+
     /// `n_in`, `n_out`.
     pub fn sizes(&self) -> (usize, usize) {
         let (first, second) = (self.weight.dims()[0], self.weight.dims()[1]);
@@ -72,13 +76,13 @@ impl Target {
 impl From<&Linear> for Target {
     fn from(layer: &Linear) -> Self {
         let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
-        Target { name: layer.name(), weight, bias, transposed: false, slot }
+        Target { name: layer.name(), weight, bias, transposed: layer.transposed, slot }
     }
 }
 
 impl From<&Dense> for Target {
     fn from(layer: &Dense) -> Self {
-        let (weight, bias, slot) = (layer.weight.clone(), layer.bias.clone(), layer.adapters.clone());
+        let (weight, bias, slot) = (Weight::F32(layer.weight.clone()), layer.bias.clone(), layer.adapters.clone());
         Target { name: weight.module(), weight, bias, transposed: true, slot }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
-use crate::ops::{self, Dropout, LowRank, Projection};
-use crate::{Mode, Param, Result};
+use super::Pass;
+use crate::ops::{self, LowRank, Projection};
+use crate::{Param, Result};
 
 /// One adapter's part in one layer: `s · (drop(x) Aᵀ) Bᵀ` is added to the layer's output. Clones share A and B.
 #[derive(Debug, Clone)]
@@ -47,8 +48,8 @@ impl AdapterSlot {
     }
 
     /// `x W + b`, and what the adapters add to it.
-    pub(crate) fn forward(&self, x: &Tensor, projection: &Projection, mode: &mut Mode) -> Result<Tensor> {
-        let mut adapters = self.active().into_iter().map(|adapter| adapter.update(mode));
+    pub(crate) fn forward(&self, x: &Tensor, projection: &Projection, pass: &mut Pass) -> Result<Tensor> {
+        let mut adapters = self.active().into_iter().map(|adapter| adapter.update(pass));
         let Some(first) = adapters.next() else { return projection.forward(x) };
         let y = ops::low_rank(x, projection, &first)?;
         adapters.try_fold(y, |y, update| ops::low_rank::added(&y, x, &update))
@@ -56,11 +57,9 @@ impl AdapterSlot {
 }
 
 impl Adapter {
-    /// As the operation wants it, with dropout if the mode says so.
-    fn update(&self, mode: &mut Mode) -> LowRank {
-        let p = self.dropout;
-        let seed = if p == 0.0 { None } else { mode.adapter_seed() };
-        let dropout = seed.map(|seed| Dropout { p, seed });
+    /// As the operation wants it, with dropout in a training pass.
+    fn update(&self, pass: &mut Pass) -> LowRank {
+        let dropout = pass.draw_for_adapter(self.dropout);
         LowRank { a: self.a.tensor(), b: self.b.tensor(), scale: self.scale, dropout }
     }
 }

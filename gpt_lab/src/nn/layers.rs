@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use crate::nn::AdapterSlot;
-use crate::{Mode, Param, Result, ops};
+use super::{AdapterSlot, Pass, Weight};
+use crate::{Error, Param, Result, ops};
 
 /// Where a model's initial values come from: the generator or a file. Gets a name and a shape.
 pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>;
@@ -11,10 +11,12 @@ pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>
 /// A linear layer in GPT-2's layout (`Conv1D`): weight `[n_in, n_out]`, bias `[n_out]`.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// `[n_in, n_out]`.
-    pub weight: Param,
+    /// `[n_in, n_out]`, or `[n_out, n_in]` if `transposed`.
+    pub weight: Weight,
     /// `[n_out]`.
     pub bias: Option<Param>,
+    /// The weight is stored output first, as weights in 8 bits are.
+    pub transposed: bool,
     /// What is added to it, if anything: see [`lora`](crate::lora).
     pub adapters: AdapterSlot,
 }
@@ -32,20 +34,19 @@ pub struct LayerNorm {
 
 impl Linear {
     pub(crate) fn build(name: &str, n_in: usize, n_out: usize, with_bias: bool, source: Source) -> Result<Self> {
-        let weight = param(format!("{name}.weight"), &[n_in, n_out], source)?;
+        let weight = Weight::F32(param(format!("{name}.weight"), &[n_in, n_out], source)?);
         let bias = if with_bias { Some(param(format!("{name}.bias"), &[n_out], source)?) } else { None };
-        Ok(Linear { weight, bias, adapters: AdapterSlot::default() })
+        Ok(Linear { weight, bias, transposed: false, adapters: AdapterSlot::default() })
     }
 
-    /// `[…, n_in]` → `[…, n_out]`, in evaluation mode.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_mode(x, &mut Mode::Eval)
-    }
-
-    /// [`Linear::forward`], with the adapters' dropout if the mode says so.
-    pub fn forward_mode(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+    /// `[…, n_in]` → `[…, n_out]`, with the adapters' dropout in a training pass.
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        if !self.adapters.is_in_use() {
+            return self.weight.project(x, self.bias.as_ref(), self.transposed);
+        }
         let bias = self.bias.as_ref().map(Param::tensor);
-        self.adapters.forward(x, &ops::Projection { weight: self.weight.tensor(), bias, transposed: false }, mode)
+        let projection = ops::Projection { weight: self.weight.tensor(), bias, transposed: self.transposed };
+        self.adapters.forward(x, &projection, pass)
     }
 
     /// The layer's name, such as `transformer.h.0.attn.c_attn`.
@@ -55,7 +56,22 @@ impl Linear {
 
     /// Weight, then bias.
     pub fn params(&self) -> Vec<Param> {
-        [Some(&self.weight), self.bias.as_ref()].into_iter().flatten().cloned().collect()
+        [self.weight.param(), self.bias.as_ref()].into_iter().flatten().cloned().collect()
+    }
+
+    /// The same layer with its weight in 8 bits and a frozen copy of its bias.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a layer with active adapters: they would be lost in silence.
+    pub(crate) fn to_int8(&self) -> Result<Self> {
+        if self.adapters.is_in_use() {
+            let value = format!("a model whose layer {} carries an adapter", self.weight.name());
+            let expected = "a model without adapters; merge them first (merge_and_unload)";
+            return Err(Error::argument("model", value, expected));
+        }
+        let weight = self.weight.to_int8(self.transposed)?;
+        let bias = self.bias.as_ref().map(Param::frozen_copy).transpose()?;
+        Ok(Linear { weight, bias, transposed: true, adapters: AdapterSlot::default() })
     }
 }
 
@@ -64,6 +80,11 @@ impl LayerNorm {
         let weight = param(format!("{name}.weight"), &[width], source)?;
         let bias = param(format!("{name}.bias"), &[width], source)?;
         Ok(LayerNorm { weight, bias, eps })
+    }
+
+    /// The same layer with frozen copies of its parameters.
+    pub(crate) fn frozen_copy(&self) -> Result<Self> {
+        Ok(LayerNorm { weight: self.weight.frozen_copy()?, bias: self.bias.frozen_copy()?, eps: self.eps })
     }
 
     /// `[…, C]` → `[…, C]`.
@@ -83,18 +104,10 @@ pub(crate) fn param(name: String, shape: &[usize], source: Source) -> Result<Par
     Param::new(name, &values)
 }
 
-/// Dropout in training mode, nothing in evaluation mode.
-pub(crate) fn dropout(x: &Tensor, p: f64, mode: &mut Mode) -> Result<Tensor> {
-    match draw(p, mode) {
+/// Dropout in training, nothing in evaluation.
+pub(crate) fn dropout(x: &Tensor, p: f64, pass: &mut Pass) -> Result<Tensor> {
+    match pass.draw(p) {
         Some(ops::Dropout { p, seed }) => ops::dropout(x, p, seed),
         None => Ok(x.clone()),
     }
-}
-
-/// What one dropout layer drops this time: nothing in evaluation mode or when `p` is zero.
-pub(crate) fn draw(p: f64, mode: &mut Mode) -> Option<ops::Dropout> {
-    if p == 0.0 {
-        return None;
-    }
-    mode.dropout_seed().map(|seed| ops::Dropout { p, seed })
 }

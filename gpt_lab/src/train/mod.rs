@@ -30,7 +30,7 @@ use candle_core::Tensor;
 use crate::data::Batch;
 use crate::gpt2::Gpt2;
 use crate::lora::{Adaptable, Lora};
-use crate::{Mode, Param, Result};
+use crate::{Param, Pass, Result};
 
 /// A model that [`train`] can train on batches of type `B`.
 pub trait Trainable<B = Batch> {
@@ -39,8 +39,8 @@ pub trait Trainable<B = Batch> {
     fn params(&self) -> Vec<Param>;
 
     /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is on
-    /// exactly if `mode` says so.
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor>;
+    /// exactly in a training pass.
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor>;
 
     /// What `config.json` beside the weights should hold, if the model has such a thing, so that a checkpoint can be
     /// loaded as a model.
@@ -54,8 +54,8 @@ impl Trainable for Gpt2 {
         Gpt2::params(self)
     }
 
-    fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
-        self.loss_on(&batch.inputs, &batch.targets, mode)
+    fn loss(&self, batch: &Batch, pass: &mut Pass) -> Result<Tensor> {
+        Gpt2::loss(self, &batch.inputs, &batch.targets, pass)
     }
 
     fn config_json(&self) -> Result<Option<String>> {
@@ -69,7 +69,7 @@ impl<B, M: Adaptable + Trainable<B>> Trainable<B> for Lora<M> {
         Lora::params(self)
     }
 
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor> {
-        self.model().loss(batch, mode)
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor> {
+        self.model().loss(batch, pass)
     }
 }
