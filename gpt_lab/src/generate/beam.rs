@@ -104,7 +104,7 @@ impl Search<'_> {
     fn step(&mut self, model: &dyn LanguageModel) -> Result<()> {
         let mut candidates = self.candidates(model)?;
         if candidates.is_empty() {
-            return Err(Error::EmptyInput { what: "the set of tokens that these settings allow".into() });
+            return Err(Error::empty("the set of tokens that these settings allow"));
         }
         let (mut parents, mut ids, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter_mut().enumerate() {

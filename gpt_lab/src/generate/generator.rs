@@ -98,11 +98,7 @@ impl Writer {
     ) -> Result<Self> {
         if config.num_beams > 1 {
             let expected = "1, as a beam search knows its text only at its end (generate and generate_many do that)";
-            return Err(Error::InvalidArgument {
-                argument: "num_beams",
-                value: config.num_beams.to_string(),
-                expected: expected.into(),
-            });
+            return Err(Error::argument("num_beams", config.num_beams, expected));
         }
         let prompt = encode(tokenizer, prompt)?;
         let config = GenerateConfig { num_return_sequences: 1, ..config.clone() };

@@ -2,7 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{LanguageModel, rows};
+use super::LanguageModel;
+use super::language_model::rows;
 use crate::nn::KvCache;
 use crate::{Error, Pass, Result};
 
@@ -20,7 +21,7 @@ impl Reader {
     /// For texts that will have up to `longest` tokens.
     pub(super) fn new(model: &dyn LanguageModel, texts: Vec<Vec<u32>>, longest: usize) -> Result<Self> {
         if texts.iter().any(Vec::is_empty) {
-            return Err(Error::EmptyInput { what: "the prompt".into() });
+            return Err(Error::empty("the prompt"));
         }
         let cache = model.cache(texts.len().max(1), longest.clamp(1, model.context()))?;
         Ok(Reader { texts, cache })

@@ -2,8 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
+use super::language_model::rows;
 use super::sampler::softmax;
-use super::{LanguageModel, Token, rows};
+use super::{LanguageModel, Token};
 use crate::text::{StreamDecoder, Tokenizer};
 use crate::{Error, Pass, Result};
 
@@ -23,7 +24,7 @@ pub fn score(
     let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
     ids.extend(tokenizer.encode(text)?);
     if text.is_empty() || ids.len() < 2 {
-        return Err(Error::EmptyInput { what: "the text".into() });
+        return Err(Error::empty("the text"));
     }
     judge(model, tokenizer, &ids, 1, alternatives)
 }
