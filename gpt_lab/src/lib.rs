@@ -58,7 +58,8 @@ pub mod prelude {
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
-    pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
+    pub use crate::lora::{Lora, LoraConfig, Targets};
+    pub use crate::nn::Mlp;
     pub use crate::reward::ScoreModel;
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{

@@ -472,7 +472,7 @@ fn whole_modules_and_biases_belong_to_the_adapter_that_trained_them() {
     assert_eq!(lora.disabled(|model| weights(&model.params())).unwrap(), base);
     lora.activate(["plain"]).unwrap();
     assert_eq!(weights(&model.params()), base);
-    assert!(!model.score.weight.trainable());
+    assert!(!model.score.weight.param().unwrap().trainable());
     lora.activate(["a"]).unwrap();
     assert_eq!(scores(), trained);
     let error = lora.activate(["a", "c"]).unwrap_err().to_string();

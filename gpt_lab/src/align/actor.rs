@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use crate::data::comparisons::Padded;
 use crate::generate::{Ended, GenerateConfig, draw_ids};
 use crate::gpt2::Gpt2;
-use crate::lora::{Dense, Lora};
+use crate::lora::Lora;
+use crate::nn::Linear;
 use crate::reward::ScoreModel;
 use crate::text::Tokenizer;
 use crate::{Error, Param, Pass, Result, ops};
@@ -66,7 +67,7 @@ pub struct ActorCritic {
     /// The writer; its active adapter trains.
     pub policy: Lora<Gpt2>,
     /// `[C]` → one number; trained in full.
-    pub value: Dense,
+    pub value: Linear,
 }
 
 impl ActorCritic {
@@ -75,7 +76,7 @@ impl ActorCritic {
         let n_embd = policy.model().config.n_embd;
         let weight = Param::new("value.weight", &Tensor::zeros((1, n_embd), DType::F32, &Device::Cpu)?)?;
         let bias = Param::new("value.bias", &Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
-        Ok(ActorCritic { policy: policy.clone(), value: Dense::new(weight, Some(bias)) })
+        Ok(ActorCritic { policy: policy.clone(), value: Linear::transposed(weight, Some(bias)) })
     }
 
     /// What trains: the policy's active adapter and the value head.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::config::Gpt2Config;
-use crate::nn::layers::{Linear, Source, dropout};
+use crate::nn::{Linear, Source, dropout};
 use crate::{Param, Pass, Result, ops};
 
 /// Causal self-attention of `n_head` heads.

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 use super::attention::Attention;
 use super::config::Gpt2Config;
-use super::mlp::Mlp;
-use crate::nn::layers::{LayerNorm, Source};
+use super::feed_forward::FeedForward;
+use crate::nn::{LayerNorm, Source};
 use crate::{Param, Pass, Result};
 
 /// Attention, then MLP, each behind a layer norm and added to the residual stream.
@@ -18,7 +18,7 @@ pub struct Block {
     /// Before the MLP.
     pub ln_2: LayerNorm,
     /// The work at each position.
-    pub mlp: Mlp,
+    pub mlp: FeedForward,
 }
 
 impl Block {
@@ -28,7 +28,7 @@ impl Block {
             ln_1: LayerNorm::build(&format!("{name}.ln_1"), c, eps, source)?,
             attn: Attention::build(config, layer, source)?,
             ln_2: LayerNorm::build(&format!("{name}.ln_2"), c, eps, source)?,
-            mlp: Mlp::build(config, layer, source)?,
+            mlp: FeedForward::build(config, layer, source)?,
         })
     }
 

@@ -7,7 +7,7 @@ use candle_core::{D, Tensor};
 use super::attention::Attention;
 use super::block::Block;
 use super::config::Activation;
-use super::mlp::Mlp;
+use super::feed_forward::FeedForward;
 use crate::nn::LayerNorm;
 use crate::ops::{self, AttentionBlock, MlpBlock};
 use crate::{Param, Pass, Result};
@@ -45,7 +45,7 @@ fn attention(ln: &LayerNorm, attn: &Attention) -> Option<AttentionBlock> {
     })
 }
 
-fn feed_forward(ln: &LayerNorm, mlp: &Mlp) -> Option<MlpBlock> {
+fn feed_forward(ln: &LayerNorm, mlp: &FeedForward) -> Option<MlpBlock> {
     let adapted = mlp.c_fc.adapters.is_in_use() || mlp.c_proj.adapters.is_in_use();
     if adapted || mlp.activation != Activation::GeluTanh {
         return None;

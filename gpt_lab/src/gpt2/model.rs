@@ -1,17 +1,12 @@
 //! The whole model: embeddings, blocks, final norm, output head; its loss; its initial weights.
 
-use std::path::Path;
-
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::block::Block;
 use super::config::Gpt2Config;
 use super::tree::TreeNode;
-use super::weights;
 use crate::core::threads::on_a_worker;
-use crate::hub::{Hub, Repo};
-use crate::nn::layers::{LayerNorm, Linear, Source, dropout, param};
-use crate::nn::{KvCache, Weight};
+use crate::nn::{KvCache, LayerNorm, Linear, Source, Weight, dropout, param};
 use crate::{Error, Param, Pass, Result, Rng, ops};
 
 /// GPT-2 with a language-modelling head. Clones share their weights.
@@ -57,7 +52,7 @@ impl Gpt2 {
         let residual_std = std / (2.0 * config.n_layer as f32).sqrt();
         Self::build(config, &mut |name, shape| {
             if name.contains(".ln_") && name.ends_with(".weight") {
-                return Ok(Tensor::ones(shape, candle_core::DType::F32, &candle_core::Device::Cpu)?);
+                return Ok(Tensor::ones(shape, DType::F32, &Device::Cpu)?);
             }
             let std = if name.ends_with(".bias") {
                 0.0
@@ -68,28 +63,6 @@ impl Gpt2 {
             };
             rng.normal_tensor(0.0, std, shape)
         })
-    }
-
-    /// A model from a folder in Hugging Face's layout: `config.json` and `model.safetensors`. See [`weights::read_model`].
-    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        weights::read_model(dir.as_ref())
-    }
-
-    /// A model from the Hugging Face Hub, from the cache that Python's `huggingface_hub` uses too or by download:
-    /// `Gpt2::from_hub("openai-community/gpt2")`. A [`Repo`] can name a revision. See [`Hub`] for the environment variables
-    /// that count, and [`Gpt2::load`] for what must be there.
-    pub fn from_hub(repo: impl Into<Repo>) -> Result<Self> {
-        Self::from_hub_with(repo, &Hub::from_env())
-    }
-
-    /// [`Gpt2::from_hub`] with settings of one's own.
-    pub fn from_hub_with(repo: impl Into<Repo>, hub: &Hub) -> Result<Self> {
-        Self::load(weights::fetch_model(repo.into(), hub)?)
-    }
-
-    /// Writes `config.json` and `model.safetensors`, which `transformers` reads too. See [`weights::write_model`].
-    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        weights::write_model(self, dir.as_ref())
     }
 
     /// The one place that says which parameters there are, under which names and in which shapes.
@@ -108,15 +81,31 @@ impl Gpt2 {
         Ok(Gpt2 { config: config.clone(), wte, wpe, blocks, ln_f, lm_head, lm_head_bias })
     }
 
-    /// Names and shapes of the parameters that a model of this configuration has, without making them.
+    /// Names and shapes of the parameters of a model of this configuration, without making them.
     pub fn param_shapes(config: &Gpt2Config) -> Result<Vec<(String, Vec<usize>)>> {
+        Ok(Self::skeleton(config)?.1)
+    }
+
+    /// Names, `n_in` and `n_out` of the linear layers of a model of this configuration, without making them.
+    pub fn linear_sizes(config: &Gpt2Config) -> Result<Vec<(String, (usize, usize))>> {
+        let (skeleton, shapes) = Self::skeleton(config)?;
+        let size = |layer: &Linear| {
+            let (_, shape) =
+                shapes.iter().find(|(name, _)| name == layer.weight.name()).expect("every parameter is listed");
+            (layer.name(), (shape[0], shape[1]))
+        };
+        Ok(skeleton.linears().map(size).collect())
+    }
+
+    /// A model with parameters of one number each, and the shapes that they should have.
+    fn skeleton(config: &Gpt2Config) -> Result<(Self, Vec<(String, Vec<usize>)>)> {
         let mut shapes = Vec::new();
-        let nothing = Tensor::zeros(1, candle_core::DType::F32, &candle_core::Device::Cpu)?;
-        Self::build(config, &mut |name, shape| {
+        let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+        let model = Self::build(config, &mut |name, shape| {
             shapes.push((name.to_string(), shape.to_vec()));
             Ok(nothing.clone())
         })?;
-        Ok(shapes)
+        Ok((model, shapes))
     }
 
     /// Logits `[B, T, V]` for ids `[B, T]` (u32 or i64): row `t` scores every token as the next one after the ids up to and
@@ -205,10 +194,9 @@ impl Gpt2 {
     /// [`Error::InvalidArgument`] for a name that the model lacks.
     pub fn param(&self, name: &str) -> Result<Param> {
         let params = self.params();
-        params.iter().find(|p| p.name() == name).cloned().ok_or_else(|| Error::InvalidArgument {
-            argument: "name",
-            value: format!("`{name}`"),
-            expected: format!("a parameter of this model, such as `{}`", params[0].name()),
+        params.iter().find(|p| p.name() == name).cloned().ok_or_else(|| {
+            let expected = format!("a parameter of this model, such as `{}`", params[0].name());
+            Error::argument("name", format!("`{name}`"), expected)
         })
     }
 

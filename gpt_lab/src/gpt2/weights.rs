@@ -20,6 +20,30 @@ const INDEX: &str = "model.safetensors.index.json";
 const WTE: &str = "transformer.wte.weight";
 const LM_HEAD: &str = "lm_head.weight";
 
+impl Gpt2 {
+    /// A model from a folder in Hugging Face's layout: `config.json` and `model.safetensors`. See [`read_model`].
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        read_model(dir.as_ref())
+    }
+
+    /// A model from the Hugging Face Hub, from the cache that Python's `huggingface_hub` uses too or by download:
+    /// `Gpt2::from_hub("openai-community/gpt2")`. A [`Repo`] can name a revision. See [`Hub`] for the environment variables
+    /// that count, and [`Gpt2::load`] for what must be there.
+    pub fn from_hub(repo: impl Into<Repo>) -> Result<Self> {
+        Self::from_hub_with(repo, &Hub::from_env())
+    }
+
+    /// [`Gpt2::from_hub`] with settings of one's own.
+    pub fn from_hub_with(repo: impl Into<Repo>, hub: &Hub) -> Result<Self> {
+        Self::load(fetch_model(repo.into(), hub)?)
+    }
+
+    /// Writes `config.json` and `model.safetensors`, which `transformers` reads too. See [`write_model`].
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        write_model(self, dir.as_ref())
+    }
+}
+
 /// Reads a model folder.
 ///
 /// The weights are in `model.safetensors` or in several files that `model.safetensors.index.json` lists. Tensor names may carry

@@ -1,66 +1,94 @@
-//! What a [`Lora`](super::Lora) does, whatever its model: what is generic is compiled in every cell that uses it, this only once.
+//! The adapters of a model: add, choose, switch off, merge, remove.
+//!
+//! All of it is about parameters and layers and nothing about the model's type, so that it is compiled once and not in every cell.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::adapter::NamedAdapter;
+use super::adaptable::Base;
 use super::config::LoraConfig;
-use super::files;
+use super::layer::NamedAdapter;
+use super::peft;
 use super::report::Report;
-use super::state::{Enable, State};
-use super::target::Parts;
+use super::state::State;
 use crate::{Error, Param, Result};
 
-/// The adapters of a model. Each method is documented where [`Lora`](super::Lora) has it. Clones share everything.
+/// The adapters of one model. Clones share everything.
 #[derive(Debug, Clone)]
-pub(super) struct Attached {
-    model: Parts,
+pub struct Adapters {
+    model: Base,
     state: Arc<Mutex<State>>,
 }
 
-impl Attached {
-    /// [`Lora::new`](super::Lora::new).
-    pub fn to(model: Parts) -> Result<Self> {
-        if let Some(target) = model.targets.iter().find(|target| !target.slot.active().is_empty()) {
-            return Err(Error::InvalidArgument {
-                argument: "model",
-                value: format!("a model whose layer {} carries an adapter", target.name),
-                expected: "a model without adapters; use the Lora that added them, or call its unload() first".into(),
-            });
+impl Adapters {
+    /// Freezes a model, so that adapters can be added to it.
+    pub(super) fn new(model: Base) -> Result<Self> {
+        let bad = |value: String, expected: &str| Err(Error::argument("model", value, expected));
+        if let Some(target) = model.targets.iter().find(|target| target.adapters.is_in_use()) {
+            let expected = "a model without adapters; use the Lora that added them, or call its unload() first";
+            return bad(format!("a model whose layer {} carries an adapter", target.name()), expected);
         }
         if let Some(target) = model.targets.iter().find(|target| target.weight.param().is_none()) {
             let expected = "a model in 32 bits: adapt the model that to_int8() was called on";
-            return Err(Error::argument("model", format!("a model whose {} is in 8 bits", target.name), expected));
+            return bad(format!("a model whose layer {} is in 8 bits", target.name()), expected);
         }
-        let trained = model.base.iter().map(Param::trainable).collect();
-        model.base.iter().for_each(|param| param.set_trainable(false));
+        let trained = model.params.iter().map(Param::trainable).collect();
+        model.params.iter().for_each(|param| param.set_trainable(false));
         let (adapters, active, originals) = (Vec::new(), Vec::new(), Vec::new());
         let state = State { trained, adapters, active, merge: false, originals, disabled: 0 };
-        Ok(Attached { model, state: Arc::new(Mutex::new(state)) })
+        Ok(Adapters { model, state: Arc::new(Mutex::new(state)) })
     }
 
+    /// Adds a fresh adapter, whose numbers follow from the seed. The first one becomes active.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name that is taken or no name for a folder, settings that make no sense, targets that the
+    /// model lacks.
     pub fn add(&self, name: &str, config: &LoraConfig, seed: u64) -> Result<()> {
-        // What a fresh adapter owns of the model begins with the base's values, not with those of an active adapter.
+        // The new adapter's own values of the model's parameters begin with the base's, not with those of an active adapter.
         let adapter = {
-            let _until_the_end = self.disabled()?;
+            let _until_the_end = self.without()?;
             NamedAdapter::new(name, config, &self.model, seed)?
         };
         self.insert(adapter)
     }
 
-    pub fn load(&self, name: &str, dir: &Path) -> Result<()> {
-        self.insert(files::load(name, dir, &self.model)?)
+    /// Adds an adapter from a folder in PEFT's layout. The first one becomes active.
+    ///
+    /// # Errors
+    /// - [`Error::FileNotFound`], [`Error::TruncatedFile`], [`Error::NonFiniteWeight`]: as for models;
+    /// - [`Error::UnsupportedPeftType`]: another kind of adapter, or a feature that changes the numbers;
+    /// - [`Error::AdapterBaseMismatch`]: targets that the model lacks, keys that have no place in it, tensors of another shape
+    ///   (another base model, or another rank than the configuration says);
+    /// - [`Error::MissingTensor`]: a tensor that the configuration asks for.
+    pub fn load(&self, name: &str, dir: impl AsRef<Path>) -> Result<()> {
+        self.insert(peft::load(name, dir.as_ref(), &self.model)?)
     }
 
-    pub fn save(&self, name: &str, dir: &Path) -> Result<()> {
+    /// Writes an adapter as PEFT does: into `dir` if it is named `default`, else into `dir/NAME`.
+    pub fn save(&self, name: &str, dir: impl AsRef<Path>) -> Result<()> {
+        self.save_to(name, dir.as_ref())
+    }
+
+    fn save_to(&self, name: &str, dir: &Path) -> Result<()> {
         let state = self.lock();
         let at = state.position(name)?;
         // An active adapter's own values of whole parameters are in the model; a merged one's too.
         let is_in = state.disabled == 0 && state.active.iter().any(|active| active == name);
-        files::save(&state.adapters[at], is_in, dir, &self.model.targets, self.model.task_type)
+        peft::save(&state.adapters[at], is_in, dir, &self.model)
     }
 
-    pub fn activate(&self, names: Vec<String>) -> Result<()> {
+    /// Chooses the adapters that act: one, several (their updates add up) or none. Only these train. Takes merged ones out of the
+    /// weights first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name that there is not, one that comes twice, or two adapters that both have their own
+    /// values of one parameter.
+    pub fn activate<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Result<()> {
+        self.activate_all(names.into_iter().map(|name| name.as_ref().to_string()).collect())
+    }
+
+    fn activate_all(&self, names: Vec<String>) -> Result<()> {
         let mut state = self.lock();
         state.check_together(&names)?;
         state.change(&self.model.targets, |state| {
@@ -69,35 +97,40 @@ impl Attached {
         })
     }
 
+    /// The adapters that act, in order.
     pub fn active(&self) -> Vec<String> {
         self.lock().active.clone()
     }
 
+    /// All adapters, in the order in which they were added.
     pub fn names(&self) -> Vec<String> {
         self.lock().adapters.iter().map(|adapter| adapter.name.clone()).collect()
     }
 
+    /// The settings of an adapter.
     pub fn config(&self, name: &str) -> Result<LoraConfig> {
         let state = self.lock();
         Ok(state.adapters[state.position(name)?].config.clone())
     }
 
-    /// The model is bare as long as what this returns lives.
-    pub fn disabled(&self) -> Result<Enable<'_>> {
-        self.lock().disable(&self.model.targets)?;
-        Ok(Enable { state: &self.state, targets: &self.model.targets })
+    /// Adds the active adapters' updates to the weights: `W ← W + s (B A)ᵀ`. The model then costs what it cost without adapters,
+    /// and nothing trains. A copy of each changed weight is kept for [`Adapters::unmerge`].
+    pub fn merge(&self) -> Result<()> {
+        self.lock().change(&self.model.targets, |state| state.merge = true)
     }
 
-    /// [`Lora::merge`](super::Lora::merge) and [`Lora::unmerge`](super::Lora::unmerge).
-    pub fn set_merged(&self, merged: bool) -> Result<()> {
-        self.lock().change(&self.model.targets, |state| state.merge = merged)
+    /// Puts the weights back as they were, bit for bit, and the active adapters beside them.
+    pub fn unmerge(&self) -> Result<()> {
+        self.lock().change(&self.model.targets, |state| state.merge = false)
     }
 
+    /// True if the active adapters are in the weights.
     pub fn is_merged(&self) -> bool {
         let state = self.lock();
         state.merge && !state.active.is_empty()
     }
 
+    /// Removes an adapter, from the model too if it acts.
     pub fn delete(&self, name: &str) -> Result<()> {
         let mut state = self.lock();
         let at = state.position(name)?;
@@ -108,43 +141,20 @@ impl Attached {
         })
     }
 
-    pub fn unload(&self) -> Result<()> {
-        let mut state = self.lock();
-        state.change(&self.model.targets, |state| {
-            state.adapters.clear();
-            state.active.clear();
-            state.merge = false;
-        })?;
-        self.thaw(&state);
-        Ok(())
-    }
-
-    pub fn merge_and_unload(&self) -> Result<()> {
-        let mut state = self.lock();
-        if state.disabled > 0 {
-            let (value, expected) = ("called inside of disabled()".into(), "a call outside of it".into());
-            return Err(Error::InvalidArgument { argument: "merge_and_unload", value, expected });
-        }
-        state.change(&self.model.targets, |state| state.merge = true)?;
-        state.originals.clear();
-        state.adapters.clear();
-        state.active.clear();
-        state.merge = false;
-        self.thaw(&state);
-        Ok(())
-    }
-
+    /// The parameters that train: A and B of the active adapters, and the parameters that these have their own values of.
     pub fn params(&self) -> Vec<Param> {
         let state = self.lock();
         state.active.iter().flat_map(|name| state.get(name).params()).collect()
     }
 
+    /// Every parameter: the model's, then A and B of every adapter. An audit of these shows that the base costs nothing.
     pub fn all_params(&self) -> Vec<Param> {
         let state = self.lock();
         let added = state.adapters.iter().flat_map(NamedAdapter::low_rank_params);
-        self.model.base.iter().cloned().chain(added).collect()
+        self.model.params.iter().cloned().chain(added).collect()
     }
 
+    /// Number of parameters, and of those that train.
     pub fn report(&self) -> Report {
         let state = self.lock();
         let copies = state.adapters.iter().flat_map(|adapter| &adapter.owned).filter(|owned| owned.in_module);
@@ -153,11 +163,36 @@ impl Attached {
         Report::of(&self.all_params(), copies)
     }
 
+    /// Takes the adapters out of the model until the guard is dropped.
+    pub(super) fn without(&self) -> Result<Disabled<'_>> {
+        self.lock().disable(&self.model.targets)?;
+        Ok(Disabled(self))
+    }
+
+    /// Removes all adapters; the parameters that trained before train again.
+    pub(super) fn remove_all(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.change(&self.model.targets, State::clear)?;
+        self.thaw(&state);
+        Ok(())
+    }
+
+    /// Adds the active adapters to the weights for good and removes all.
+    pub(super) fn merge_and_remove_all(&self) -> Result<()> {
+        let mut state = self.lock();
+        if state.disabled > 0 {
+            return Err(Error::argument("merge_and_unload", "called inside of disabled()", "a call outside of it"));
+        }
+        state.change(&self.model.targets, |state| state.merge = true)?;
+        state.originals.clear();
+        state.clear();
+        self.thaw(&state);
+        Ok(())
+    }
+
     fn insert(&self, adapter: NamedAdapter) -> Result<()> {
         let name = adapter.name.clone();
-        let bad = |expected: &str| {
-            Err(Error::InvalidArgument { argument: "name", value: format!("{name:?}"), expected: expected.into() })
-        };
+        let bad = |expected: &str| Err(Error::argument("name", format!("{name:?}"), expected));
         let mut state = self.lock();
         if state.position(&name).is_ok() {
             return bad("a name that no other adapter of this model has");
@@ -178,10 +213,20 @@ impl Attached {
     }
 
     fn thaw(&self, state: &State) {
-        self.model.base.iter().zip(&state.trained).for_each(|(param, trained)| param.set_trainable(*trained));
+        self.model.params.iter().zip(&state.trained).for_each(|(param, trained)| param.set_trainable(*trained));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A scope without adapters: they go back into the model when it is dropped.
+pub(super) struct Disabled<'a>(&'a Adapters);
+
+impl Drop for Disabled<'_> {
+    fn drop(&mut self) {
+        let Adapters { model, .. } = self.0;
+        self.0.lock().enable(&model.targets).expect("the adapters that were taken out of the model fit in again");
     }
 }

@@ -10,7 +10,8 @@ use crate::core::files::write_atomically;
 use crate::data::Pairs;
 use crate::gpt2::weights::{read_with_score, to_safetensors};
 use crate::gpt2::{Gpt2, Gpt2Config};
-use crate::lora::{Adaptable, Dense, Target};
+use crate::lora::Adaptable;
+use crate::nn::Linear;
 use crate::train::Trainable;
 use crate::{Error, Param, Pass, Result, Rng, ops};
 
@@ -22,7 +23,7 @@ pub struct ScoreModel {
     /// The body; its output head is not used.
     pub body: Gpt2,
     /// `[1, C]`.
-    pub score: Dense,
+    pub score: Linear,
 }
 
 impl ScoreModel {
@@ -47,7 +48,7 @@ impl ScoreModel {
     }
 
     fn with_head(body: Gpt2, weight: &Tensor) -> Result<Self> {
-        Ok(ScoreModel { body, score: Dense::new(Param::new("score.weight", weight)?, None) })
+        Ok(ScoreModel { body, score: Linear::transposed(Param::new("score.weight", weight)?, None) })
     }
 
     /// The score after every position: `[B, T]` for ids `[B, T]`.
@@ -109,7 +110,7 @@ impl Adaptable for ScoreModel {
         self.params()
     }
 
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self) -> Vec<Linear> {
         self.body.targets()
     }
 
