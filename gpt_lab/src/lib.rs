@@ -42,7 +42,8 @@ pub mod show;
 pub mod text;
 pub mod train;
 
-pub use crate::core::{Error, Mode, Param, Result, Rng, assets, process, write_atomically};
+pub use crate::core::{Error, Param, Result, Rng, assets, process, write_atomically};
+pub use crate::nn::Pass;
 pub use candle_core;
 pub use candle_nn;
 
@@ -59,12 +60,13 @@ pub mod prelude {
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
-    pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
+    pub use crate::lora::{Lora, LoraConfig, Targets};
+    pub use crate::nn::Mlp;
     pub use crate::reward::ScoreModel;
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{
         AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,
     };
-    pub use crate::{Error, Mode, Param, Result, Rng, assets, lab, lesson, ops, show};
+    pub use crate::{Error, Param, Pass, Result, Rng, assets, lab, lesson, ops, show};
     pub use candle_core::{D, DType, Device, IndexOp, Tensor, Var};
 }

@@ -17,7 +17,7 @@ fn hub(server: &Server, folder: &Folder) -> Hub {
 
 fn logits(model: &Gpt2) -> Vec<f32> {
     let ids = Tensor::new(&[[1u32, 5, 2, 7]], &Device::Cpu).unwrap();
-    model.forward(&ids).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    model.forward(&ids, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 #[test]

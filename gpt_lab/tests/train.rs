@@ -10,7 +10,7 @@ use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::train::{
     Event, History, Length, Listener, Progress, Schedule, Silent, Stopped, TrainConfig, Trainable, train,
 };
-use gpt_lab::{Error, Mode, Param, Result};
+use gpt_lab::{Error, Param, Pass, Result};
 
 /// A tiny GPT-2 with dropout and the repeating text it is to learn.
 fn tiny(seed: u64) -> (Gpt2, Split<Windows>) {
@@ -158,8 +158,8 @@ impl Trainable for Fragile {
         vec![self.weight.clone()]
     }
 
-    fn loss(&self, _: &Batch, mode: &mut Mode) -> Result<Tensor> {
-        if let Mode::Train(_) = mode {
+    fn loss(&self, _: &Batch, pass: &mut Pass) -> Result<Tensor> {
+        if pass.is_training() {
             self.calls.set(self.calls.get() + 1);
         }
         let factor = if self.calls.get() == self.breaks_at { f64::NAN } else { 1.0 };
@@ -188,9 +188,9 @@ fn a_parameter_out_of_reach_is_named() {
         fn params(&self) -> Vec<Param> {
             self.0.params()
         }
-        fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
+        fn loss(&self, batch: &Batch, pass: &mut Pass) -> Result<Tensor> {
             let gain = self.0.params().remove(0).tensor().sum_all()?;
-            Ok((gain * self.0.loss_on(&batch.inputs, &batch.targets, mode)?.detach())?)
+            Ok((gain * self.0.loss(&batch.inputs, &batch.targets, pass)?.detach())?)
         }
     }
     let (model, data) = tiny(1);

@@ -7,8 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use crate::data::{Completion, padding};
 use crate::generate::{Ended, GenerateConfig, draw_ids};
 use crate::gpt2::Gpt2;
-use crate::lora::{Dense, Lora};
-use crate::{Error, Mode, Param, Result, ops};
+use crate::lora::Lora;
+use crate::nn::Linear;
+use crate::{Error, Param, Pass, Result, ops};
 
 /// Rows of one forward pass without gradient.
 const ROWS: usize = 32;
@@ -49,7 +50,7 @@ pub struct ActorCritic {
     /// The policy; its active adapter trains.
     pub policy: Lora<Gpt2>,
     /// `[C]` → one number; trained in full.
-    pub value: Dense,
+    pub value: Linear,
 }
 
 impl ActorCritic {
@@ -58,7 +59,7 @@ impl ActorCritic {
         let n_embd = policy.model().config.n_embd;
         let weight = Param::new("value.weight", &Tensor::zeros((1, n_embd), DType::F32, &Device::Cpu)?)?;
         let bias = Param::new("value.bias", &Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
-        Ok(ActorCritic { policy: policy.clone(), value: Dense::new(weight, Some(bias)) })
+        Ok(ActorCritic { policy: policy.clone(), value: Linear::transposed(weight, Some(bias)) })
     }
 
     /// The parameters that train: those of the policy's active adapter and of the value head.
@@ -79,10 +80,10 @@ impl ActorCritic {
     ///
     /// # Errors
     /// [`Error::EmptyInput`] without completions, or for one whose prompt or answer is empty; those of [`Gpt2::hidden`].
-    pub fn forward(&self, completions: &[&Completion], mode: &mut Mode) -> Result<Evaluation> {
-        let (logps, hidden) = answer_logps(self.policy.model(), completions, mode)?;
+    pub fn forward(&self, completions: &[&Completion], pass: &mut Pass) -> Result<Evaluation> {
+        let (logps, hidden) = answer_logps(self.policy.model(), completions, pass)?;
         let (n, l) = logps.dims2()?;
-        let values = self.value.forward(&hidden, &mut Mode::Eval)?.reshape((n, l))?; // [N, L]
+        let values = self.value.forward(&hidden, &mut Pass::eval())?.reshape((n, l))?; // [N, L]
         Ok(Evaluation { logps, values })
     }
 
@@ -91,7 +92,7 @@ impl ActorCritic {
         let width = longest(completions);
         let (mut logps, mut values) = (Vec::new(), Vec::new());
         for some in completions.chunks(ROWS) {
-            let found = self.forward(&some.iter().collect::<Vec<_>>(), &mut Mode::Eval)?;
+            let found = self.forward(&some.iter().collect::<Vec<_>>(), &mut Pass::eval())?;
             logps.push(widened(&found.logps.detach(), width)?);
             values.push(widened(&found.values.detach(), width)?);
         }
@@ -103,7 +104,7 @@ impl ActorCritic {
         self.policy.disabled(|reference| {
             let width = longest(completions);
             let of = |some: &[Completion]| {
-                let (logps, _) = answer_logps(reference, &some.iter().collect::<Vec<_>>(), &mut Mode::Eval)?;
+                let (logps, _) = answer_logps(reference, &some.iter().collect::<Vec<_>>(), &mut Pass::eval())?;
                 widened(&logps.detach(), width)
             };
             Ok(Tensor::cat(&completions.chunks(ROWS).map(of).collect::<Result<Vec<_>>>()?, 0)?)
@@ -113,7 +114,7 @@ impl ActorCritic {
 
 /// Log-probabilities `[N, L]` of the completions' tokens, and the hidden states `[N · L, C]` from which they were guessed.
 /// The output head is computed for these places only.
-fn answer_logps(model: &Gpt2, completions: &[&Completion], mode: &mut Mode) -> Result<(Tensor, Tensor)> {
+fn answer_logps(model: &Gpt2, completions: &[&Completion], pass: &mut Pass) -> Result<(Tensor, Tensor)> {
     let ids = padding::ids(completions)?;
     let (n, width) = ids.dims2()?;
     if let Some(row) = completions.iter().position(|one| one.answer_ids().is_empty()) {
@@ -128,7 +129,7 @@ fn answer_logps(model: &Gpt2, completions: &[&Completion], mode: &mut Mode) -> R
             targets.push(one.answer_ids().get(at).map_or(ops::IGNORE_INDEX, |id| i64::from(*id)));
         }
     }
-    let hidden = model.hidden(&ids, mode)?.flatten(0, 1)?; // [N · T, C]
+    let hidden = model.hidden(&ids, pass)?.flatten(0, 1)?; // [N · T, C]
     let hidden = ops::embedding(&hidden, &Tensor::new(places, &Device::Cpu)?)?; // [N · L, C]
     let logps = ops::log_probs(&model.head(&hidden)?, &Tensor::new(targets, &Device::Cpu)?)?; // [N · L]
     Ok((logps.reshape((n, longest))?, hidden))
@@ -185,7 +186,7 @@ pub(super) mod tests {
         let logps = found.logps.to_vec2::<f32>().unwrap();
         for (row, text) in texts.iter().enumerate() {
             let ids = Tensor::new(&text.ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
-            let logits = actor.policy.model().forward(&ids);
+            let logits = actor.policy.model().forward(&ids, &mut Pass::eval());
             let p = ops::softmax(&logits.unwrap()).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
             for (at, &id) in text.answer_ids().iter().enumerate() {
                 let want = p[text.prompt + at - 1][id as usize].ln();
@@ -196,14 +197,14 @@ pub(super) mod tests {
         assert!(ops::max_difference(&found.logps, &reference).unwrap() < 1e-5, "a fresh adapter changes nothing");
         assert_eq!(answer_mask(&texts).unwrap().to_vec2::<u8>().unwrap(), [[1, 1, 0, 0], [1, 1, 1, 1]]);
         let empty = text(&[1], &[]);
-        assert!(actor.forward(&[&texts[0], &empty], &mut Mode::Eval).unwrap_err().to_string().contains("text 1"));
+        assert!(actor.forward(&[&texts[0], &empty], &mut Pass::eval()).unwrap_err().to_string().contains("text 1"));
     }
 
     #[test]
     fn policy_and_value_head_get_gradients_and_the_base_none() {
         let actor = actor();
         let texts = [text(&[1, 2], &[4, 0]), text(&[5], &[6, 0])];
-        let found = actor.forward(&texts.iter().collect::<Vec<_>>(), &mut Mode::train_adapters(1)).unwrap();
+        let found = actor.forward(&texts.iter().collect::<Vec<_>>(), &mut Pass::train_adapters(1)).unwrap();
         let loss =
             (found.logps.sum_all().unwrap() + (found.values - 1.0).unwrap().sqr().unwrap().sum_all().unwrap()).unwrap();
         Gradients::of(&loss, &actor.params()).unwrap().require_all(&actor.params()).unwrap();

@@ -10,7 +10,7 @@ use crate::data::{Examples, TokenPairs, padding};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::train::Trainable;
-use crate::{Mode, Param, Result};
+use crate::{Param, Pass, Result};
 
 /// Rows of one forward pass of the reference.
 const REFERENCE_BATCH: usize = 16;
@@ -53,7 +53,7 @@ impl Preferences {
             let mut found = Preferences { pairs, chosen: zeros.clone(), rejected: zeros };
             for rows in found.batches(REFERENCE_BATCH)? {
                 let batch = found.batch(&rows)?;
-                let (chosen, rejected) = log_probs(reference, &batch, &mut Mode::Eval)?;
+                let (chosen, rejected) = log_probs(reference, &batch, &mut Pass::eval())?;
                 let (chosen, rejected) = (chosen.to_vec1()?, rejected.to_vec1()?);
                 found.chosen[rows[0]..][..rows.len()].copy_from_slice(&chosen);
                 found.rejected[rows[0]..][..rows.len()].copy_from_slice(&rejected);
@@ -101,8 +101,8 @@ impl Examples for Preferences {
 }
 
 /// The log-probabilities of both answers of each pair, `[N]` each.
-fn log_probs(model: &Gpt2, batch: &AnswerPairs, mode: &mut Mode) -> Result<(Tensor, Tensor)> {
-    let mut of = |ids: &Tensor, answer: &Tensor| answer_log_probs(&model.forward_mode(ids, mode)?, ids, answer);
+fn log_probs(model: &Gpt2, batch: &AnswerPairs, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
+    let mut of = |ids: &Tensor, answer: &Tensor| answer_log_probs(&model.forward(ids, pass)?, ids, answer);
     Ok((of(&batch.chosen, &batch.chosen_answer)?, of(&batch.rejected, &batch.rejected_answer)?))
 }
 
@@ -117,8 +117,8 @@ pub struct DpoModel {
 
 impl DpoModel {
     /// Losses and implicit rewards of these comparisons.
-    pub(crate) fn compare(&self, batch: &AnswerPairs, mode: &mut Mode) -> Result<Dpo> {
-        let (chosen, rejected) = log_probs(self.policy.model(), batch, mode)?;
+    pub(crate) fn compare(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<Dpo> {
+        let (chosen, rejected) = log_probs(self.policy.model(), batch, pass)?;
         dpo(&chosen, &rejected, &batch.reference_chosen, &batch.reference_rejected, self.beta)
     }
 }
@@ -128,7 +128,7 @@ impl Trainable<AnswerPairs> for DpoModel {
         self.policy.params()
     }
 
-    fn loss(&self, batch: &AnswerPairs, mode: &mut Mode) -> Result<Tensor> {
-        Ok(self.compare(batch, mode)?.losses.mean_all()?)
+    fn loss(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<Tensor> {
+        Ok(self.compare(batch, pass)?.losses.mean_all()?)
     }
 }

@@ -13,5 +13,5 @@ pub(crate) mod threads;
 
 pub use error::{Error, Result};
 pub use files::write_atomically;
-pub use param::{Mode, Param};
+pub use param::Param;
 pub use rng::Rng;

@@ -1,11 +1,11 @@
-//! A model's parameters and the two ways of running it.
+//! A model's parameters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Tensor, Var};
 
-use crate::{Result, Rng};
+use crate::Result;
 
 /// A named weight and the answer to the question whether it trains. Clones share both.
 #[derive(Debug, Clone)]
@@ -19,6 +19,13 @@ impl Param {
     /// A trainable parameter with these initial values.
     pub fn new(name: impl Into<String>, values: &Tensor) -> Result<Self> {
         Ok(Param { name: name.into(), var: Var::from_tensor(values)?, trainable: Arc::new(AtomicBool::new(true)) })
+    }
+
+    /// A parameter of its own with the same name and values, which does not train.
+    pub(crate) fn frozen_copy(&self) -> Result<Self> {
+        let copy = Param::new(self.name.clone(), &self.var.as_detached_tensor())?;
+        copy.set_trainable(false);
+        Ok(copy)
     }
 
     /// Its name in Hugging Face's layout, for instance `transformer.h.0.attn.c_attn.weight`.
@@ -59,45 +66,5 @@ impl Param {
     /// How many numbers it holds.
     pub fn count(&self) -> usize {
         self.var.elem_count()
-    }
-}
-
-/// Training draws dropout masks, evaluation does not.
-#[derive(Debug, Clone)]
-pub enum Mode {
-    /// No dropout: the same input gives the same output.
-    Eval,
-    /// Dropout on, its masks drawn from this generator.
-    Train(Box<Rng>),
-    /// Dropout in the adapters only. The frozen body then gives the same text the same probabilities every time, apart from the
-    /// adapters' own noise: PPO's ratio of new to old needs that.
-    TrainAdapters(Box<Rng>),
-}
-
-impl Mode {
-    /// Training mode with a seed of its own.
-    pub fn train(seed: u64) -> Self {
-        Mode::Train(Box::new(Rng::new(seed)))
-    }
-
-    /// Dropout in the adapters only, with a seed of its own.
-    pub fn train_adapters(seed: u64) -> Self {
-        Mode::TrainAdapters(Box::new(Rng::new(seed)))
-    }
-
-    /// A fresh seed for one dropout layer of the model, or `None` where nothing is to be dropped.
-    pub fn dropout_seed(&mut self) -> Option<u64> {
-        match self {
-            Mode::Eval | Mode::TrainAdapters(_) => None,
-            Mode::Train(rng) => Some(rng.next_u64()),
-        }
-    }
-
-    /// A fresh seed for the dropout of one adapter, or `None` where nothing is to be dropped.
-    pub fn adapter_seed(&mut self) -> Option<u64> {
-        match self {
-            Mode::Eval => None,
-            Mode::Train(rng) | Mode::TrainAdapters(rng) => Some(rng.next_u64()),
-        }
     }
 }

@@ -239,7 +239,7 @@ mod tests {
         let data = Completions::of_instructions(&rows(), &tokenizer, 200).unwrap();
         let (alone, beside) = (data.batch(&[0]).unwrap(), data.batch(&[0, 1]).unwrap());
         let loss = |inputs: &Tensor, targets: &Tensor| {
-            model.loss_on(inputs, targets, &mut crate::Mode::Eval).unwrap().to_scalar::<f32>().unwrap()
+            model.loss(inputs, targets, &mut crate::Pass::eval()).unwrap().to_scalar::<f32>().unwrap()
         };
         let one = loss(&alone.inputs, &alone.targets);
         let same = loss(

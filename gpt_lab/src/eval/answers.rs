@@ -103,13 +103,14 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::Pass;
     use crate::text::CharTokenizer;
 
     /// Answers "b" to every prompt and ends.
     struct Always(u32, u32);
 
     impl LanguageModel for Always {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> Result<Tensor> {
             let mut logits = Vec::new();
             for row in ids.to_vec2::<u32>()? {
                 for id in row {

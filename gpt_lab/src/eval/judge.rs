@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use crate::data::{Comparison, Completion, Examples, TokenPairs, encode_answer, padding};
 use crate::reward::ScoreModel;
 use crate::text::Tokenizer;
-use crate::{Mode, Result};
+use crate::{Pass, Result};
 
 /// Rows of one forward pass in [`score_completions`].
 const ROWS: usize = 32;
@@ -37,7 +37,7 @@ pub struct CalibrationBin {
 pub fn judge(model: &ScoreModel, pairs: &TokenPairs, batch_size: usize) -> Result<Judgements> {
     let mut found = Judgements::default();
     for rows in pairs.batches(batch_size)? {
-        let (chosen, rejected) = model.compare(&pairs.batch(&rows)?, &mut Mode::Eval)?;
+        let (chosen, rejected) = model.compare(&pairs.batch(&rows)?, &mut Pass::eval())?;
         found.chosen.extend(chosen.to_vec1::<f32>()?);
         found.rejected.extend(rejected.to_vec1::<f32>()?);
     }
@@ -58,7 +58,7 @@ pub fn score_answers(
     let score = |answer: &&str| -> Result<f32> {
         let ids = [prompt.clone(), encode_answer(tokenizer, answer)?].concat();
         let ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
-        Ok(model.rewards(&ids, &ids.ones_like()?, &mut Mode::Eval)?.to_vec1()?[0])
+        Ok(model.rewards(&ids, &ids.ones_like()?, &mut Pass::eval())?.to_vec1()?[0])
     };
     answers.iter().map(score).collect()
 }
@@ -71,7 +71,7 @@ pub fn score_completions(model: &ScoreModel, completions: &[Completion]) -> Resu
     let mut scores = Vec::new();
     for some in completions.chunks(ROWS) {
         let (ids, mask) = (padding::ids(some)?, padding::mask(some)?);
-        scores.extend(model.rewards(&ids, &mask, &mut Mode::Eval)?.to_vec1::<f32>()?);
+        scores.extend(model.rewards(&ids, &mask, &mut Pass::eval())?.to_vec1::<f32>()?);
     }
     Ok(scores)
 }
@@ -143,7 +143,7 @@ mod tests {
             Gpt2Config { vocab_size: 12, n_positions: 8, n_embd: 16, n_layer: 2, n_head: 2, ..Default::default() };
         let config = Gpt2Config { initializer_range: 0.2, attn_pdrop: 0.0, resid_pdrop: 0.0, embd_pdrop: 0.0, ..sizes };
         let model = ScoreModel::new(&Gpt2::new(&config, 1).unwrap(), 2).unwrap();
-        let before: Vec<f32> = model.body.wte.var().flatten_all().unwrap().to_vec1().unwrap();
+        let before: Vec<f32> = model.body.wte.tensor().flatten_all().unwrap().to_vec1().unwrap();
         let lora = Lora::new(&model).unwrap();
         let adapter = LoraConfig { r: 2, modules_to_save: vec!["score".into()], ..Default::default() };
         lora.add("default", &adapter, 3).unwrap();
@@ -162,11 +162,11 @@ mod tests {
         train(&lora, &data, &config, &mut Silent).unwrap();
         let trained = judge(&model, &pairs, 5).unwrap();
         assert!(trained.accuracy() > 0.95 && trained.margin() > untrained.margin() + 1.0, "{trained:?}");
-        assert_eq!(before, model.body.wte.var().flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        assert_eq!(before, model.body.wte.tensor().flatten_all().unwrap().to_vec1::<f32>().unwrap());
         // One pair by itself scores as it does beside longer ones.
         let alone = TokenPairs { rows: vec![pairs.rows[2].clone()], over_long: 0 };
         assert!((judge(&model, &alone, 1).unwrap().chosen[0] - trained.chosen[2]).abs() < 1e-5);
-        let loss = crate::train::Trainable::loss(&lora, &pairs.batch(&[0, 1]).unwrap(), &mut Mode::Eval).unwrap();
+        let loss = crate::train::Trainable::loss(&lora, &pairs.batch(&[0, 1]).unwrap(), &mut Pass::eval()).unwrap();
         Gradients::of(&loss, &lora.params()).unwrap().require_all(&lora.params()).unwrap();
     }
 }

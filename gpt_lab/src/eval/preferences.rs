@@ -6,7 +6,7 @@ use crate::align::{DpoModel, Preferences};
 use crate::data::{Completion, Examples, padding};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
-use crate::{Error, Mode, Result, ops};
+use crate::{Error, Pass, Result, ops};
 
 /// Rows of one forward pass of policy and reference.
 const KL_BATCH: usize = 16;
@@ -50,7 +50,7 @@ impl DpoModel {
         }
         let (mut loss, mut right, mut chosen, mut rejected) = (0.0, 0.0, 0.0, 0.0);
         for rows in data.batches(batch_size)? {
-            let out = self.compare(&data.batch(&rows)?, &mut Mode::Eval)?;
+            let out = self.compare(&data.batch(&rows)?, &mut Pass::eval())?;
             let sum = |tensor: &Tensor| Ok::<f64, Error>(f64::from(tensor.sum_all()?.to_scalar::<f32>()?));
             loss += sum(&out.losses)?;
             chosen += sum(&out.chosen_rewards)?;
@@ -75,7 +75,7 @@ pub fn answer_kl(policy: &Lora<Gpt2>, completions: &[Completion]) -> Result<f64>
     let mut sum = 0.0;
     for rows in completions.chunks(KL_BATCH) {
         let ids = padding::ids(rows)?;
-        let of = |model: &Gpt2| log_softmax(&model.forward(&ids)?.detach()); // [N, T, V]
+        let of = |model: &Gpt2| log_softmax(&model.forward(&ids, &mut Pass::eval())?.detach()); // [N, T, V]
         let (new, old) = (of(policy.model())?, policy.disabled(of)??);
         let kl = (new.exp()? * (&new - &old)?)?.sum(D::Minus1)?; // [N, T]
         // The logits at t are about the token at t + 1.
@@ -158,7 +158,7 @@ mod tests {
         let data = Preferences::new(pairs(), &policy).unwrap();
         // By hand: p(7 | 2 2) p(0 | 2 2 7) for row 1 − 1 = 0, whose prompt is [1, 2].
         let ids = Tensor::new(&[[1u32, 2, 7, 0]], &candle_core::Device::Cpu).unwrap();
-        let logits = policy.disabled(|gpt2| gpt2.forward(&ids)).unwrap().unwrap();
+        let logits = policy.disabled(|gpt2| gpt2.forward(&ids, &mut Pass::eval())).unwrap().unwrap();
         let p: Vec<Vec<f32>> = ops::softmax(&logits).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
         let by_hand = p[1][7].ln() + p[2][0].ln();
         assert!((data.reference(0).unwrap().0 - by_hand).abs() < 1e-5);

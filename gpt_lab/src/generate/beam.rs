@@ -104,7 +104,7 @@ impl Search<'_> {
     fn step(&mut self, model: &dyn LanguageModel) -> Result<()> {
         let mut candidates = self.candidates(model)?;
         if candidates.is_empty() {
-            return Err(Error::EmptyInput { what: "the set of tokens that these settings allow".into() });
+            return Err(Error::empty("the set of tokens that these settings allow"));
         }
         let (mut parents, mut ids, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter_mut().enumerate() {
@@ -198,12 +198,13 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::Pass;
 
     /// The next token depends on the last one only: row `i` holds the probabilities after token `i`.
     struct Table(Vec<Vec<f32>>);
 
     impl LanguageModel for Table {
-        fn logits(&self, ids: &Tensor) -> crate::Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> crate::Result<Tensor> {
             let (rows, width) = ids.dims2()?;
             let ids = ids.flatten_all()?.to_vec1::<u32>()?;
             let logits = ids.iter().flat_map(|&id| self.0[id as usize].iter().map(|p| p.ln())).collect();

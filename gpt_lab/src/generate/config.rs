@@ -1,10 +1,11 @@
-//! What to generate, in one struct.
+//! The settings of generation, in one struct.
 
 use std::str::FromStr;
 
+use super::LanguageModel;
 use crate::{Error, Result};
 
-/// How to continue a text. The names are those of Hugging Face's `generate`, and mean the same.
+/// The settings by which a text is continued. The names are those of Hugging Face's `generate`, and mean the same.
 ///
 /// By default the likeliest token is taken every time (greedy). `do_sample` draws instead, and then `temperature`, `top_k` and
 /// `top_p` change what is drawn from. More than one of `num_beams` searches for the likeliest text as a whole.
@@ -67,11 +68,7 @@ impl FromStr for EarlyStopping {
             "true" => Ok(EarlyStopping::True),
             "false" => Ok(EarlyStopping::False),
             "never" => Ok(EarlyStopping::Never),
-            _ => Err(Error::InvalidArgument {
-                argument: "early_stopping",
-                value: format!("`{text}`"),
-                expected: "true, false or never".into(),
-            }),
+            _ => Err(Error::argument("early_stopping", format!("`{text}`"), "true, false or never")),
         }
     }
 }
@@ -112,9 +109,7 @@ impl GenerateConfig {
     /// # Errors
     /// [`Error::InvalidArgument`].
     pub fn validate(&self) -> Result<()> {
-        let bad = |argument, value: String, expected: &str| {
-            Err(Error::InvalidArgument { argument, value, expected: expected.into() })
-        };
+        let bad = |argument, value: String, expected: &str| Err(Error::argument(argument, value, expected));
         if !(self.temperature >= COLDEST && (self.temperature as f32).is_finite()) {
             let expected = "a number from 1e-6 on; do_sample = false always takes the likeliest token";
             return bad("temperature", self.temperature.to_string(), expected);
@@ -160,6 +155,11 @@ impl GenerateConfig {
         }
     }
 
+    /// The tokens that end a text, where no tokenizer has a say.
+    pub(super) fn eos_of(&self, model: &dyn LanguageModel) -> Vec<u32> {
+        self.eos_token_id.clone().unwrap_or_else(|| model.eos_tokens())
+    }
+
     /// The most tokens that a text with a prompt of this length may have.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl GenerateConfig {
         }
         if prompt >= length {
             let expected = format!("more than the {prompt} tokens of the prompt");
-            return Err(Error::InvalidArgument { argument: "max_length", value: length.to_string(), expected });
+            return Err(Error::argument("max_length", length, expected));
         }
         Ok(prompt.saturating_add(self.max_new_tokens).min(length))
     }

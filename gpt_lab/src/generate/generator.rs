@@ -98,11 +98,7 @@ impl Writer {
     ) -> Result<Self> {
         if config.num_beams > 1 {
             let expected = "1, as a beam search knows its text only at its end (generate and generate_many do that)";
-            return Err(Error::InvalidArgument {
-                argument: "num_beams",
-                value: config.num_beams.to_string(),
-                expected: expected.into(),
-            });
+            return Err(Error::argument("num_beams", config.num_beams, expected));
         }
         let prompt = encode(tokenizer, prompt)?;
         let config = GenerateConfig { num_return_sequences: 1, ..config.clone() };
@@ -214,6 +210,7 @@ mod tests {
     use super::*;
     use candle_core::{Device, Tensor};
 
+    use crate::Pass;
     use crate::text::CharTokenizer;
 
     /// Knows the alphabet: after a letter comes the next one with probability near 1, after the last one the end. It only
@@ -222,7 +219,7 @@ mod tests {
     struct Alphabet;
 
     impl LanguageModel for Alphabet {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> Result<Tensor> {
             let (_, length) = ids.dims2()?;
             if length > self.context() {
                 return Err(Error::SequenceTooLong { length, limit: self.context() });
@@ -321,7 +318,7 @@ mod tests {
         #[derive(Clone)]
         struct Broken;
         impl LanguageModel for Broken {
-            fn logits(&self, _: &Tensor) -> Result<Tensor> {
+            fn forward(&self, _: &Tensor, _: &mut Pass) -> Result<Tensor> {
                 Ok(Tensor::from_vec(vec![f32::NAN; 6], (1, 1, 6), &Device::Cpu)?)
             }
             fn context(&self) -> usize {

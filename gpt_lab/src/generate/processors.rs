@@ -26,7 +26,7 @@ impl GenerateConfig {
     pub fn probabilities(&self, logits: &[f32], ids: &[u32]) -> Result<Vec<f32>> {
         self.validate()?;
         if logits.is_empty() {
-            return Err(Error::EmptyInput { what: "the row of logits".into() });
+            return Err(Error::empty("the row of logits"));
         }
         let mut scores = logits.to_vec();
         self.process(&mut scores, Context { ids, prompt: ids.len(), eos: &[] });

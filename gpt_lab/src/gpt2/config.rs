@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::nn::CacheShape;
 use crate::{Error, Result};
 
 /// The configuration of a GPT-2, with Hugging Face's field names and, for fields that a file leaves out, its defaults (those
@@ -250,6 +251,13 @@ impl Gpt2Config {
             Some(EosToken::One(id)) => vec![*id],
             Some(EosToken::Any(ids)) => ids.clone(),
         }
+    }
+}
+
+impl From<&Gpt2Config> for CacheShape {
+    fn from(config: &Gpt2Config) -> Self {
+        let Gpt2Config { n_layer, n_head, n_positions, .. } = *config;
+        CacheShape { n_layer, n_head, head_size: config.head_size(), n_positions }
     }
 }
 

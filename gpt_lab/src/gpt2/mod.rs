@@ -8,21 +8,20 @@
 pub mod attention;
 pub mod audit;
 pub mod block;
-pub mod cache;
 pub mod config;
+pub mod feed_forward;
+mod fused;
 pub mod int8;
-pub mod mlp;
 pub mod model;
 pub mod tree;
 pub mod weight_file;
 pub mod weights;
 
+pub use crate::nn::KvCache;
 pub use attention::Attention;
 pub use audit::{AuditRow, GradAudit, grad_audit};
 pub use block::Block;
-pub use cache::{Cached, KvCache};
 pub use config::{Activation, EosToken, Gpt2Config};
-pub use int8::Int8Gpt2;
-pub use mlp::Mlp;
+pub use feed_forward::FeedForward;
 pub use model::{Gpt2, Inspection};
 pub use tree::TreeNode;

@@ -20,6 +20,30 @@ const INDEX: &str = "model.safetensors.index.json";
 const WTE: &str = "transformer.wte.weight";
 const LM_HEAD: &str = "lm_head.weight";
 
+impl Gpt2 {
+    /// A model from a folder in Hugging Face's layout: `config.json` and `model.safetensors`. See [`read_model`].
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        read_model(dir.as_ref())
+    }
+
+    /// A model from the Hugging Face Hub, from the cache that Python's `huggingface_hub` uses too or by download:
+    /// `Gpt2::from_hub("openai-community/gpt2")`. A [`Repo`] can name a revision. See [`Hub`] for the environment variables
+    /// that count, and [`Gpt2::load`] for what must be there.
+    pub fn from_hub(repo: impl Into<Repo>) -> Result<Self> {
+        Self::from_hub_with(repo, &Hub::from_env())
+    }
+
+    /// [`Gpt2::from_hub`] with settings of one's own.
+    pub fn from_hub_with(repo: impl Into<Repo>, hub: &Hub) -> Result<Self> {
+        Self::load(fetch_model(repo.into(), hub)?)
+    }
+
+    /// Writes `config.json` and `model.safetensors`, which `transformers` reads too. See [`write_model`].
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        write_model(self, dir.as_ref())
+    }
+}
+
 /// Reads a model folder.
 ///
 /// The weights are in `model.safetensors` or in several files that `model.safetensors.index.json` lists. Tensor names may carry
@@ -78,14 +102,17 @@ pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
 /// GPT-2 does not know.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part.
+/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part, and for one
+/// in 8 bits.
 pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
     if let Some(layer) = model.linears().find(|layer| layer.adapters.is_in_use()) {
-        return Err(Error::InvalidArgument {
-            argument: "model",
-            value: format!("a model whose layer {} carries an adapter", layer.name()),
-            expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
-        });
+        let value = format!("a model whose layer {} carries an adapter", layer.name());
+        let expected = "a model without: save the adapter with Lora::save, or merge_and_unload() first";
+        return Err(Error::argument("model", value, expected));
+    }
+    if let Some(name) = model.int8_weight() {
+        let value = format!("a model whose {name} is in 8 bits");
+        return Err(Error::argument("model", value, "one in 32 bits: save the model that to_int8() was called on"));
     }
     let config = format!("{:#}", config_json(&model.config)?);
     replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;

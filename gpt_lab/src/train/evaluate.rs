@@ -6,7 +6,7 @@
 use super::Trainable;
 use crate::core::stop;
 use crate::data::{Examples, in_batches};
-use crate::{Error, Mode, Result};
+use crate::{Error, Pass, Result};
 
 /// The mean loss over `batches` batches spread evenly over the rows, always the same ones; over all rows if `batches`
 /// is 0. Batches count by their number of rows.
@@ -52,7 +52,7 @@ where
         if stop() {
             return Ok(None);
         }
-        let loss = model.loss(&examples.batch(&rows)?, &mut Mode::Eval)?.to_scalar::<f32>()?;
+        let loss = model.loss(&examples.batch(&rows)?, &mut Pass::eval())?.to_scalar::<f32>()?;
         sum += f64::from(loss) * rows.len() as f64;
     }
     Ok(Some((sum / wanted as f64) as f32))

@@ -32,7 +32,7 @@ use candle_core::Tensor;
 use crate::data::Batch;
 use crate::gpt2::Gpt2;
 use crate::lora::{Adaptable, Lora};
-use crate::{Mode, Param, Result};
+use crate::{Param, Pass, Result};
 
 /// A model that [`train`] can train on batches of type `B`.
 pub trait Trainable<B = Batch> {
@@ -41,8 +41,8 @@ pub trait Trainable<B = Batch> {
     fn params(&self) -> Vec<Param>;
 
     /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is on
-    /// exactly if `mode` says so.
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor>;
+    /// exactly in a training pass.
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor>;
 
     /// The contents of `config.json` beside the weights, by which a checkpoint can be loaded as a model; `None` for a model
     /// without such a file.
@@ -56,8 +56,8 @@ impl Trainable for Gpt2 {
         Gpt2::params(self)
     }
 
-    fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
-        self.loss_on(&batch.inputs, &batch.targets, mode)
+    fn loss(&self, batch: &Batch, pass: &mut Pass) -> Result<Tensor> {
+        Gpt2::loss(self, &batch.inputs, &batch.targets, pass)
     }
 
     fn config_json(&self) -> Result<Option<String>> {
@@ -71,7 +71,7 @@ impl<B, M: Adaptable + Trainable<B>> Trainable<B> for Lora<M> {
         Lora::params(self)
     }
 
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor> {
-        self.model().loss(batch, mode)
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor> {
+        self.model().loss(batch, pass)
     }
 }

@@ -7,7 +7,7 @@ use super::order::Order;
 use super::tracker::Tracker;
 use super::{AdamW, EvalRecord, Event, Gradients, History, Listener, StepRecord, Stopped, TrainConfig, Trainable};
 use crate::data::{Examples, Split};
-use crate::{Error, Mode, Param, Result, Rng, lab};
+use crate::{Error, Param, Pass, Result, Rng, lab};
 
 /// Streams of the seed: the order of the rows, the dropout masks.
 const ORDER: u64 = 1;
@@ -87,11 +87,11 @@ where
     pub fn gradients(&mut self) -> Result<(f32, Gradients, usize)> {
         let parts = self.config.accumulate;
         let (mut mean, mut sum, mut tokens) = (0.0, None::<Gradients>, 0);
-        let mut mode = Mode::Train(Box::new(self.dropout.clone()));
+        let mut pass = Pass::train(self.dropout.clone());
         for _ in 0..parts {
             let rows = self.order.next(self.config.batch_size);
             tokens += self.data.train.tokens(&rows);
-            let loss = self.model.loss(&self.data.train.batch(&rows)?, &mut mode)?;
+            let loss = self.model.loss(&self.data.train.batch(&rows)?, &mut pass)?;
             let loss = if parts == 1 { loss } else { (loss / parts as f64)? };
             mean += loss.to_scalar::<f32>()?;
             let gradients = Gradients::of(&loss, &self.params)?;
@@ -100,8 +100,8 @@ where
                 None => sum = Some(gradients),
             }
         }
-        if let Mode::Train(dropout) = mode {
-            self.dropout = *dropout;
+        if let Some(dropout) = pass.into_rng() {
+            self.dropout = dropout;
         }
         let gradients = sum.expect("at least one batch a step");
         if self.tracker.is_fresh() {

@@ -6,7 +6,7 @@ use super::config::PpoConfig;
 use super::losses::{self, Advantages, Clipped, TokenRewards};
 use crate::align::actor::{ActorCritic, Evaluation, answer_mask};
 use crate::data::Completion;
-use crate::{Error, Mode, Result};
+use crate::{Error, Pass, Result};
 
 /// The completions of one iteration, and everything that is to be learnt from them. All tensors are `[N, L]`: one row a
 /// completion, with L tokens for the longest.
@@ -75,10 +75,10 @@ impl Experience {
         actor: &ActorCritic,
         rows: &[usize],
         config: &PpoConfig,
-        mode: &mut Mode,
+        pass: &mut Pass,
     ) -> Result<Losses> {
         let completions: Vec<&Completion> = rows.iter().map(|&row| &self.completions[row]).collect();
-        let now = actor.forward(&completions, mode)?;
+        let now = actor.forward(&completions, pass)?;
         let width = now.logps.dim(1)?;
         let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
         let of =

@@ -11,7 +11,7 @@ use crate::data::Completion;
 use crate::train::{
     AdamW, AdamWOptions, Event, Gradients, History, Listener, Stopped, Tracker, clip_factor, require_trainable,
 };
-use crate::{Error, Mode, Param, Result, Rng};
+use crate::{Error, Param, Pass, Result, Rng};
 
 /// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters' dropout.
 const PROMPTS: u64 = 1;
@@ -84,7 +84,7 @@ struct PpoRun<'a> {
     from_prompts: Rng,
     completions: Rng,
     order: Rng,
-    mode: Mode,
+    pass: Pass<'static>,
     /// Set once every parameter was seen to get a gradient.
     checked: bool,
 }
@@ -108,7 +108,7 @@ impl<'a> PpoRun<'a> {
             from_prompts: seed.stream(PROMPTS),
             completions: seed.stream(COMPLETIONS),
             order: seed.stream(ORDER),
-            mode: Mode::TrainAdapters(Box::new(seed.stream(DROPOUT))),
+            pass: Pass::train_adapters(seed.stream(DROPOUT)),
             checked: false,
         })
     }
@@ -128,7 +128,7 @@ impl<'a> PpoRun<'a> {
 
     /// One step of the optimizer on these rows.
     fn step(&mut self, experience: &Experience, rows: &[usize], record: &mut PpoRecord) -> Result<()> {
-        let losses = experience.losses(self.actor, rows, self.config, &mut self.mode)?;
+        let losses = experience.losses(self.actor, rows, self.config, &mut self.pass)?;
         let loss = (&losses.policy.loss + (&losses.value.loss * self.config.value_weight)?)?;
         let gradients = Gradients::of(&loss, &self.params)?;
         if !std::mem::replace(&mut self.checked, true) {
@@ -209,7 +209,7 @@ mod tests {
         let want: Vec<f32> = [1.0, -1.0, 0.5].iter().zip(&ended).map(|(score, penalty)| score - penalty).collect();
         assert_eq!(experience.scores, want);
         // Ratio 1 everywhere: the policy's loss is minus the mean of whitened advantages, which is 0; nothing is clipped.
-        let losses = experience.losses(&actor, &[0, 1, 2], &config(), &mut Mode::Eval).unwrap();
+        let losses = experience.losses(&actor, &[0, 1, 2], &config(), &mut Pass::eval()).unwrap();
         assert!(losses.policy.loss.to_scalar::<f32>().unwrap().abs() < 1e-5);
         assert_eq!((losses.policy.clip_fraction, losses.approx_kl), (0.0, 0.0));
         // V = 0: half the mean square of the returns.

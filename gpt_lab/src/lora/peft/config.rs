@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config::{Bias, Init, LoraConfig, Targets};
+use super::super::config::{Bias, Init, LoraConfig, Targets};
 use crate::core::files::read_text;
 use crate::{Error, Result};
 
