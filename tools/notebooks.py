@@ -22,8 +22,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-# In the order in which they are to be read and run.
-LESSONS = ["char_gpt", "gpt2", "lora_tutorial", "gpt2_lora", "gpt2_lora_optimum", "gpt2_reward_modeling", "gpt2_dpo", "gpt2_ppo", "chat"]
 LEARNT = ROOT / ".lab" / "learnt"
 SHIPPED = ROOT / "assets" / "learnt"
 KERNELSPEC = {"display_name": "Rust (gpt_lab)", "language": "rust", "name": "gpt_lab"}
@@ -32,6 +30,15 @@ HASH = "gpt_lab_outputs_of"  # notebook metadata: what the committed outputs wer
 CELL_TIMEOUT = 1800
 # What a lesson should take on two cores, and all of them together, in seconds.
 LESSON, LADDER = 360, 2400
+
+
+def lessons(readme):
+    """The lessons in the order in which they are read and run, which is that of README's table."""
+    section = next(part for part in readme.split("\n## ") if part.startswith("The lessons\n"))
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+LESSONS = lessons((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 class NotebookError(Exception):

@@ -39,7 +39,7 @@ section() {
     set-up) run "$1" "${PYTHON:-python3}" tools/setup.py ;;
     lints) run "$1" cargo clippy --locked --profile kernel --workspace --all-targets -- -D warnings ;;
     doc) run "$1" documentation ;;
-    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width ;;
+    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width --test lessons ;;
     kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel ;;
     gpt_lab) run "$1" cargo test --locked --release -p gpt_lab ;;
     cli) run "$1" cargo test --locked --release -p gpt_lab_cli -p gpt_lab_bench ;;

@@ -17,6 +17,8 @@ mod corpus;
 mod examples;
 mod instructions;
 pub(crate) mod padding;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod python_source;
 mod registry;
 mod right_answer;
