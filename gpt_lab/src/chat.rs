@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn voices_differ_and_the_base_stays() {
-        let root = std::env::temp_dir().join(format!("gpt_lab-chat-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
         let mut chat = chat();
         let before = chat.ask("base", "a?", |_| {}).unwrap().answer;
         let (one, two) = (adapter(&chat, &root.join("one.x"), 2), adapter(&chat, &root.join("lora_two"), 3));
@@ -255,7 +256,6 @@ mod tests {
         assert!(error.contains("base, one, both"), "{error}");
         assert!(chat.add_voice("one", &[]).is_err() && chat.add_voice("x", &[root.join("none")]).is_err());
         assert_eq!(chat.voices().len(), 3);
-        std::fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

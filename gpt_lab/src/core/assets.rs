@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn the_first_place_that_has_it_counts() {
-        let root = std::env::temp_dir().join(format!("gpt_lab-assets-{}", std::process::id()));
-        let (near, far) = (root.join("near/assets"), root.join("assets"));
+        let root = tempfile::tempdir().unwrap();
+        let (near, far) = (root.path().join("near/assets"), root.path().join("assets"));
         std::fs::create_dir_all(near.join("a")).unwrap();
         std::fs::create_dir_all(far.join("a")).unwrap();
         std::fs::create_dir_all(far.join("b")).unwrap();
@@ -78,6 +78,5 @@ mod tests {
         assert_eq!(find(Path::new("b"), &places).unwrap(), far.join("b"));
         let error = find(Path::new("c"), &places).unwrap_err().to_string();
         assert!(error.contains("assets/c") && error.contains("GPT_LAB_ASSETS"), "{error}");
-        std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -152,11 +152,10 @@ mod tests {
     }
 
     fn load(name: &str, text: &str) -> Result<Comparisons> {
-        let path = std::env::temp_dir().join(format!("gpt_lab-comparisons-{name}-{}.jsonl", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        let found = Comparisons::load(&path);
-        fs::remove_file(path).unwrap();
-        found
+        Comparisons::load(&path)
     }
 
     #[test]
@@ -183,7 +182,7 @@ mod tests {
             ("json", good[1..].to_string(), "not a JSON object"),
         ] {
             let error = load(name, &format!("{good}\n{bad}\n")).unwrap_err().to_string();
-            assert!(error.contains(&format!("-{name}-")) && error.contains("line 2: "), "{error}");
+            assert!(error.contains(&format!("{name}, line 2: ")), "{error}");
             assert!(error.contains(words), "{error}");
         }
         assert!(matches!(Comparisons::load("no/such/file"), Err(Error::FileNotFound { .. })));

@@ -84,11 +84,10 @@ mod tests {
     use crate::Error;
 
     fn read(name: &str, text: &str) -> Result<Vec<Instruction>> {
-        let path = std::env::temp_dir().join(format!("gpt_lab-instructions-{}-{name}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let rows = Instruction::read(&path);
-        std::fs::remove_file(path).unwrap();
-        rows
+        Instruction::read(&path)
     }
 
     #[test]
@@ -113,7 +112,7 @@ mod tests {
             ("{", "line 2: not a JSON object"),
         ] {
             let error = read("bad", &format!("{good}\n{bad}\n")).unwrap_err().to_string();
-            assert!(error.contains("instructions-") && error.contains(detail), "{error}");
+            assert!(error.contains(&format!("bad, {detail}")), "{error}");
         }
         let error = read("bad-list", &format!("[{good}, 3]")).unwrap_err().to_string();
         assert!(error.contains("row 2: not a JSON object"), "{error}");

@@ -241,10 +241,9 @@ mod tests {
 
     #[test]
     fn the_token_may_be_in_the_file_that_a_login_writes() {
-        let home = std::env::temp_dir().join(format!("gpt_lab-hub-{}", std::process::id()));
-        std::fs::create_dir_all(&home).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path();
         std::fs::write(home.join("token"), "hf_saved\n").unwrap();
         assert_eq!(hub(&[("HF_HOME", home.to_str().unwrap())]).token.as_deref(), Some("hf_saved"));
-        std::fs::remove_dir_all(home).unwrap();
     }
 }

@@ -385,35 +385,27 @@ fn only_char(piece: &str) -> Option<char> {
 mod tests {
     use super::*;
 
-    /// A folder of this test's own, removed at the end.
-    struct Folder(PathBuf);
+    /// A tokenizer's folder, gone at the end of the test.
+    struct Files(tempfile::TempDir);
 
-    impl Folder {
+    impl Files {
         /// A vocabulary of the 256 bytes and the word `ab`.
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("gpt_lab-bpe-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
+        fn new() -> Self {
             let symbols = ('!'..='\u{143}').filter(|&c| byte_of(c).is_some()).map(String::from);
             let vocab: std::collections::BTreeMap<String, usize> =
                 symbols.chain(["ab".to_string()]).enumerate().map(|(id, piece)| (piece, id)).collect();
-            let folder = Folder(path);
+            let folder = Files(tempfile::tempdir().unwrap());
             folder.write("vocab.json", &serde_json::to_string(&vocab).unwrap());
             folder.write("merges.txt", "#version: 0.2\na b\n");
             folder
         }
 
         fn write(&self, name: &str, text: &str) {
-            std::fs::write(self.0.join(name), text).unwrap();
+            std::fs::write(self.0.path().join(name), text).unwrap();
         }
 
         fn error(&self) -> String {
             BpeTokenizer::load(&self.0).unwrap_err().to_string()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -456,7 +448,7 @@ mod tests {
 
     #[test]
     fn special_tokens_are_those_that_the_files_name() {
-        let folder = Folder::new("special");
+        let folder = Files::new();
         let plain = BpeTokenizer::load(&folder.0).unwrap();
         assert_eq!((plain.vocab_size(), plain.end_of_text(), plain.special_tokens()), (257, None, vec![]));
 
@@ -486,7 +478,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_or_read_is_refused() {
-        let folder = Folder::new("refused");
+        let folder = Files::new();
         let tokenizer = BpeTokenizer::load(&folder.0).unwrap();
         let error = tokenizer.decode(&[1, 257]).unwrap_err();
         assert!(matches!(error, Error::TokenOutOfRange { id: 257, position: 1, vocab_size: 257, .. }), "{error}");
@@ -503,7 +495,7 @@ mod tests {
 
     #[test]
     fn files_that_are_no_byte_level_bpe_are_refused() {
-        let folder = Folder::new("files");
+        let folder = Files::new();
         let refused = |says: &[&str]| {
             let error = folder.error();
             assert!(says.iter().all(|word| error.contains(word)), "{says:?}: {error}");
@@ -518,9 +510,9 @@ mod tests {
         refused(&["merges.txt", "b"]);
         folder.write("vocab.json", r#"{"a": 0, "b": 1}"#);
         refused(&["merges.txt", "merge 1 makes `ab`", "lacks"]);
-        std::fs::remove_file(folder.0.join("merges.txt")).unwrap();
+        std::fs::remove_file(folder.0.path().join("merges.txt")).unwrap();
         refused(&["merges.txt", "no such file"]);
-        std::fs::remove_file(folder.0.join("vocab.json")).unwrap();
+        std::fs::remove_file(folder.0.path().join("vocab.json")).unwrap();
         refused(&["tokenizer.json", "no such file", "vocab.json"]);
         folder.write("tokenizer.json", "{");
         refused(&["tokenizer.json", "not a tokenizer"]);
