@@ -1,8 +1,8 @@
 //! Talking to one model in several voices.
 //!
-//! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and so on. All
-//! voices share one model; to change the voice is to switch adapters. Earlier exchanges can stand in the prompt: a model has
-//! no other memory.
+//! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and
+//! so on. All voices share one model; to change the voice is to switch adapters. Earlier exchanges can stand in the
+//! prompt: a model has no other memory.
 
 use std::path::{Path, PathBuf};
 
@@ -87,8 +87,8 @@ impl Chat {
         })
     }
 
-    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. The results
-    /// of the learner's own runs ([`assets::lesson`]) come before those that the lab brought along.
+    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. The
+    /// results of the learner's own runs ([`assets::lesson`]) come before those that the lab brought along.
     ///
     /// # Errors
     /// [`Error::FileNotFound`] where the lab's files are not; those of loading.
@@ -103,8 +103,8 @@ impl Chat {
         Ok(chat)
     }
 
-    /// Adds a voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice uses are
-    /// not loaded again.
+    /// Adds a voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice
+    /// uses are not loaded again.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a name that is taken; those of [`Lora::load`]. The chat is then as it was.
@@ -145,7 +145,7 @@ impl Chat {
         before.into_iter().map(told).collect::<String>() + &Comparison::prompt(question)
     }
 
-    /// Lets a voice answer, handing out each token as it is made, and notes what was said.
+    /// The answer of a voice; `each` receives every token as it is made. The exchange is noted in [`said`](Self::said).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a voice that there is not; those of generation.
@@ -180,7 +180,8 @@ impl Chat {
     }
 }
 
-/// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before that.
+/// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before
+/// that.
 fn first_answer(text: &str) -> String {
     text.split("\nQuestion:").next().unwrap_or_default().trim().to_string()
 }

@@ -1,4 +1,4 @@
-//! Where the lab's own files are: the folder `assets`.
+//! The lab's own files: the folder `assets`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use crate::{Error, Result};
 
 /// The path of something in the lab's folder `assets`: `assets::path("gpt2_tokenizer")`.
 ///
-/// The environment variable `GPT_LAB_ASSETS` names the folder; otherwise it is looked for from the working directory upwards
-/// (notebooks run in a folder beside it), and then where this crate's sources were when it was built.
+/// The environment variable `GPT_LAB_ASSETS` names the folder; otherwise it is looked for from the working directory
+/// upwards (notebooks run in a folder beside it), and then where this crate's sources were when it was built.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] says where it was looked for.
@@ -26,8 +26,8 @@ fn find_anywhere(name: &Path) -> Result<PathBuf> {
     find(name, &places)
 }
 
-/// Where a lesson keeps what it has learnt, for the lessons after it: `learnt/LESSON` beside the folder `assets`, or in the folder that the
-/// environment variable `GPT_LAB_LEARNT` names.
+/// The folder in which a lesson keeps its results for the lessons after it: `learnt/LESSON` beside the folder `assets`,
+/// or in the folder that the environment variable `GPT_LAB_LEARNT` names.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] if the lab's files are not found.
@@ -39,8 +39,8 @@ pub fn learnt(lesson: &str) -> Result<PathBuf> {
     Ok(folder.join(lesson))
 }
 
-/// What a lesson has left: the learner's own ([`learnt`]), or what came with the lab (`assets/learnt/LESSON`), which the same
-/// notebook made.
+/// The results of a lesson: the learner's own ([`learnt`]), or those that came with the lab (`assets/learnt/LESSON`),
+/// which the same notebook made.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] if there is neither.

@@ -1,4 +1,5 @@
-//! The one error type of the crate. Each message names the value that was found, the one that was expected, and its place.
+//! The one error type of the crate. Each message names the value that was found, the one that was expected, and its
+//! place.
 
 use std::path::{Path, PathBuf};
 

@@ -88,8 +88,8 @@ impl Corpus {
     /// All functions of the source files in a folder and the folders in it, leaving out hidden ones and `target`.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files that
-    /// cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
+    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files
+    /// that cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
     pub fn from_folder(path: impl AsRef<Path>, language: Language) -> Result<Self> {
         Self::from_folder_at(path.as_ref(), language)
     }

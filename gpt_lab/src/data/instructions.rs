@@ -16,8 +16,8 @@ pub struct Instruction {
     pub input: String,
     /// A good response.
     pub output: String,
-    /// The answers of which a right response names one. Empty where nobody could list every right response; such a row is learnt from,
-    /// but no answer to it is judged. Alpaca itself has no such field.
+    /// The answers of which a right response names one. Empty where nobody could list every right response; such a row
+    /// is learnt from, but no answer to it is judged. Alpaca itself has no such field.
     pub answers: Vec<String>,
 }
 
@@ -27,14 +27,14 @@ impl Instruction {
         Instruction { instruction: instruction.into(), ..Default::default() }
     }
 
-    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published, or
-    /// Parquet, as the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
+    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published,
+    /// or Parquet, as the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
     ///
     /// # Errors
     /// [`FileNotFound`](crate::Error::FileNotFound), [`Io`](crate::Error::Io),
-    /// [`TruncatedFile`](crate::Error::TruncatedFile); [`InvalidConfig`](crate::Error::InvalidConfig) names the file, the
-    /// line (in a list and in Parquet, the row) and the field; [`EmptyInput`](crate::Error::EmptyInput) for a file without
-    /// rows.
+    /// [`TruncatedFile`](crate::Error::TruncatedFile); [`InvalidConfig`](crate::Error::InvalidConfig) names the file,
+    /// the line (in a list and in Parquet, the row) and the field; [`EmptyInput`](crate::Error::EmptyInput) for a file
+    /// without rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
         Self::read_from(path.as_ref())
     }
@@ -71,8 +71,8 @@ impl Instruction {
     /// `Some(true)` for a right response; `None` where the row does not say what is right.
     ///
     /// Right is a response whose first line holds one of [`answers`](Self::answers), word for word but for case and
-    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: only the
-    /// fact is looked for.
+    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: only
+    /// the fact is looked for.
     pub fn is_answered_by(&self, response: &str) -> Option<bool> {
         names_one_of(&self.answers, response)
     }

@@ -1,7 +1,7 @@
 //! The default corpus: source code that every build of the lab has downloaded.
 //!
-//! Cargo keeps the unpacked sources of each dependency in its home folder. Cargo.lock fixes their versions and checksums,
-//! so the same lock file means the same text.
+//! Cargo keeps the unpacked sources of each dependency in its home folder. Cargo.lock fixes their versions and
+//! checksums, so the same lock file means the same text.
 
 use std::env;
 use std::fs;

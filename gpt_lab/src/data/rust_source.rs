@@ -7,8 +7,8 @@ use syn::visit::{self, Visit};
 
 /// The functions and methods of a file as `(name, text)`, in the order of the file; `None` if it is not Rust.
 ///
-/// The text is the file's own from `pub` or `fn` to the closing brace: without attributes and documentation, indented as
-/// if it stood alone. Tests, functions inside functions and declarations without a body are left out.
+/// The text is the file's own from `pub` or `fn` to the closing brace: without attributes and documentation, indented
+/// as if it stood alone. Tests, functions inside functions and declarations without a body are left out.
 pub(super) fn functions(source: &str) -> Option<Vec<(String, String)>> {
     let source = without_shebang(source.strip_prefix('\u{feff}').unwrap_or(source));
     let file = syn::parse_file(source).ok();

@@ -83,8 +83,8 @@ impl Row {
 ///
 /// # Errors
 /// [`Error::FileNotFound`], [`Error::Io`]; [`Error::TruncatedFile`] for a Parquet file that ends too early or uses
-/// something that is not supported; [`Error::InvalidConfig`] names the line that is not JSON; [`Error::EmptyInput`] for a
-/// file without rows.
+/// something that is not supported; [`Error::InvalidConfig`] names the line that is not JSON; [`Error::EmptyInput`] for
+/// a file without rows.
 pub(super) fn rows(path: &Path) -> Result<Vec<Row>> {
     let mut file = File::open(path).map_err(|e| Error::io(path, "reading", e))?;
     let mut start = [0; 4];

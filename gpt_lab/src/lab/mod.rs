@@ -1,8 +1,8 @@
 //! The line to the notebook: displays that appear while a cell runs, the stop button, questions to the learner.
 //!
-//! Under our kernel messages go through a named pipe (`docs/channel.md`). Under the plain `evcxr_jupyter` pictures appear when
-//! they are finished, and in a terminal their text form is printed. Nothing here ever fails a computation: if the line
-//! breaks, the text form is printed instead.
+//! Under our kernel messages go through a named pipe (`docs/channel.md`). Under the plain `evcxr_jupyter` pictures
+//! appear when they are finished, and in a terminal their text form is printed. Nothing here ever fails a computation:
+//! if the line breaks, the text form is printed instead.
 
 mod channel;
 mod display;

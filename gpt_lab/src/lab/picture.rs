@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone, which
-/// browsers draw smaller than asked.
+/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone,
+/// which browsers draw smaller than asked.
 pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
 
 /// A display in up to three forms. As the last expression of a cell it shows itself.
@@ -57,8 +57,8 @@ impl fmt::Display for Picture {
     }
 }
 
-/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and so
-/// on.
+/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and
+/// so on.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -14,9 +14,9 @@ use crate::lora::{Adaptable, Dense, Target};
 use crate::train::Trainable;
 use crate::{Error, Mode, Param, Result, Rng, ops};
 
-/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
-/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones
-/// share their weights.
+/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022,
+/// "InstructGPT", <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with
+/// one label. Clones share their weights.
 #[derive(Debug, Clone)]
 pub struct ScoreModel {
     /// The body; its output head is not used.
@@ -56,12 +56,13 @@ impl ScoreModel {
         Ok(self.score.forward(&hidden, mode)?.squeeze(2)?)
     }
 
-    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on
-    /// either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
+    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may
+    /// be on either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding
+    /// by its id.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`] for
-    /// a row without real tokens; those of [`Gpt2::hidden`].
+    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`]
+    /// for a row without real tokens; those of [`Gpt2::hidden`].
     pub fn rewards(&self, ids: &Tensor, mask: &Tensor, mode: &mut Mode) -> Result<Tensor> {
         let (rows, width) = ids.dims2()?;
         let spans = spans(mask, rows, width)?;

@@ -1,4 +1,4 @@
-//! Which parameters a backward pass reached, and how strongly.
+//! The gradients that a backward pass left, parameter by parameter.
 
 use super::paint::{BLUE, MONO, RED, number, shape, short, tint};
 use super::{Picture, escape};
@@ -10,9 +10,9 @@ const MOST: usize = 100;
 /// Models with more parameters than this are shown block by block.
 const LONG: usize = 24;
 
-/// One row a parameter: name, shape, whether it is meant to train, and the norm of its gradient as a number and as a bar on
-/// a scale of powers of ten. Parameters that are meant to train and do not are red. Longer lists are folded by block; a block
-/// with a problem is open.
+/// One row a parameter: name, shape, whether it is meant to train, and the norm of its gradient as a number and as a
+/// bar on a scale of powers of ten. Parameters that are meant to train and do not are red. Longer lists are folded by
+/// block; a block with a problem is open.
 pub fn grad_audit(audit: &GradAudit) -> Picture {
     let problems = audit.rows.iter().filter(|row| problem(row).is_some()).count();
     let training = audit.rows.iter().filter(|row| row.trainable).count();
@@ -31,7 +31,7 @@ pub fn grad_audit(audit: &GradAudit) -> Picture {
     Picture::of_html(format!("Gradients: {verdict}\n{audit}").trim_end(), html)
 }
 
-/// Why a parameter that is meant to train does not.
+/// The reason why a parameter that is meant to train does not.
 fn problem(row: &AuditRow) -> Option<&'static str> {
     match row.grad_norm {
         _ if !row.trainable || row.learns() => None,
@@ -41,7 +41,8 @@ fn problem(row: &AuditRow) -> Option<&'static str> {
     }
 }
 
-/// The powers of ten that the bars span: the longest bar is the largest norm, the shortest a thousandth of the smallest.
+/// The powers of ten that the bars span: the longest bar is the largest norm, the shortest a thousandth of the
+/// smallest.
 struct Scale {
     low: f64,
     high: f64,
@@ -73,7 +74,7 @@ fn blocks(rows: &[AuditRow], scale: &Scale) -> String {
     drawn + &more(chunks.len())
 }
 
-/// What is said of those of `n` that are not drawn.
+/// A line about those of `n` that are not drawn.
 fn more(n: usize) -> String {
     if n > MOST { format!("<div>… and {} more</div>", thousands(n - MOST)) } else { String::new() }
 }

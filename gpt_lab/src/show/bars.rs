@@ -14,8 +14,9 @@ const SHORT: usize = 24;
 /// Characters of a name that are shown.
 const LONGEST: usize = 96;
 
-/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left. Whitespace
-/// in names is visible, but for the spaces between words. At most 100 are drawn; a value that is not finite has no bar.
+/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left.
+/// Whitespace in names is visible, but for the spaces between words. At most 100 are drawn; a value that is not finite
+/// has no bar.
 pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
     let drawn = &items[..items.len().min(MOST)];
     let finite = || drawn.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
@@ -38,7 +39,7 @@ pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
     Picture::of_html(lines.collect::<Vec<_>>().join("\n"), html)
 }
 
-/// What the bars' full width stands for; 0 lies between.
+/// The values at both ends of the bars' full width; 0 lies between.
 struct Scale {
     low: f64,
     high: f64,
@@ -56,7 +57,7 @@ fn label(name: &str) -> String {
 }
 
 impl Scale {
-    /// Where a bar starts and how long it is, as shares of the full width.
+    /// Start and length of a bar, as shares of the full width.
     fn place(&self, value: f64) -> (f64, f64) {
         // Halves, so that the distance of the two largest numbers is still one.
         let width = self.high / 2.0 - self.low / 2.0;

@@ -9,9 +9,9 @@ use crate::train::{History, StepRecord};
 /// Values below this are drawn here on a logarithmic axis.
 const LEAST: f64 = 1e-12;
 
-/// Runs side by side: their losses (pale as they came, strong when smoothed, dots on validation rows), the norms of their
-/// gradients before clipping and their learning rates, the last two on logarithmic axes. Each run has one colour in all
-/// panels, and the legend says how fast it was.
+/// Runs side by side: their losses (pale as they came, strong when smoothed, dots on validation rows), the norms of
+/// their gradients before clipping and their learning rates, the last two on logarithmic axes. Each run has one colour
+/// in all panels, and the legend says how fast it was.
 pub fn histories(runs: &[(&str, &History)]) -> Picture {
     panels(runs).picture()
 }

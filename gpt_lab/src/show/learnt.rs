@@ -13,7 +13,7 @@ const MOST: usize = 600;
 /// Longer tokens are cut.
 const LONGEST: usize = 40;
 
-/// What training does with a token.
+/// The use that training makes of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It is a target: the model is asked to guess it.
@@ -30,11 +30,12 @@ const FATES: [(Fate, &str, &str); 3] = [
     (Fate::Padding, "padding", "border:1px dashed rgba(128,128,128,0.6)"),
 ];
 
-/// The tokens of one row of a batch, coloured by what training does with them: learnt from (green), only read (grey), padding
-/// (dashed, drawn as one chip).
+/// The tokens of one row of a batch, coloured by what training does with them: learnt from (green), only read (grey),
+/// padding (dashed, drawn as one chip).
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a row that the batch lacks; [`Error::TokenOutOfRange`] for ids that the tokenizer does not know.
+/// [`Error::InvalidArgument`] for a row that the batch lacks; [`Error::TokenOutOfRange`] for ids that the tokenizer
+/// does not know.
 pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Picture> {
     let rows = batch.inputs.dim(0)?;
     if row >= rows {
@@ -81,8 +82,8 @@ pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Pi
     Ok(Picture::of_html(plain.join("\n"), html))
 }
 
-/// Every token of the row: the inputs, and one more if the last target counts. Whatever follows the last token that is learnt
-/// fills the row up.
+/// Every token of the row: the inputs, and one more if the last target counts. Whatever follows the last token that is
+/// learnt fills the row up.
 fn fates(inputs: &[u32], targets: &[i64]) -> Vec<(u32, Fate)> {
     let last = targets.iter().rposition(|&target| target != IGNORE_INDEX);
     let mut tokens: Vec<(u32, Fate)> = inputs.iter().map(|&id| (id, Fate::Read)).collect();

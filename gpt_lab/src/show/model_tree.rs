@@ -10,8 +10,8 @@ const MOST: usize = 200;
 /// Deeper trees are cut.
 const DEEPEST: usize = 12;
 
-/// A model as a tree to open and close, with parameter counts on every level and their share of the whole. Blocks that have
-/// the same parts as the one before them are closed and marked as alike.
+/// A model as a tree to open and close, with parameter counts on every level and their share of the whole. Blocks that
+/// have the same parts as the one before them are closed and marked as alike.
 pub fn model_tree(tree: &TreeNode) -> Picture {
     let total = tree.count;
     let frozen = total.saturating_sub(tree.trainable);
@@ -29,7 +29,7 @@ pub fn model_tree(tree: &TreeNode) -> Picture {
     Picture::of_html(format!("{caption}\n{}", plain(&tree.children, 0)), html)
 }
 
-/// Whether two parts have the same parts of the same shapes, whatever their own names are.
+/// `true` for two parts that consist of the same parts of the same shapes, whatever their own names are.
 fn alike(a: &TreeNode, b: &TreeNode) -> bool {
     let same = |(a, b): (&TreeNode, &TreeNode)| a.name == b.name && alike(a, b);
     (a.shape == b.shape && a.count == b.count && a.trainable == b.trainable)

@@ -1,4 +1,4 @@
-//! How likely a model found each token of a text.
+//! The probability that a model gave to each token of a text.
 
 use super::paint::{BLUE, MONO, RED, number, short, tint, visible};
 use super::{Picture, escape};
@@ -7,7 +7,7 @@ use crate::generate::Token;
 
 /// More tokens than this are counted, not drawn.
 const MOST: usize = 2000;
-/// How many alternatives are listed.
+/// Number of alternatives that are listed.
 const ALTERNATIVES: usize = 5;
 
 /// A text on a background that says how likely the model found each token: blue, it expected it; red, it was surprised.

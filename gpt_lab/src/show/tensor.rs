@@ -10,12 +10,13 @@ use crate::core::format::thousands;
 const TABLE: usize = 12;
 /// A heat map has at most this many cells each way, and half as many where several stand side by side.
 const CELLS: usize = 64;
-/// How many matrices of a tensor with three or more axes are shown.
+/// Number of matrices that are shown of a tensor with three or more axes.
 const SLICES: usize = 3;
 
-/// What a tensor holds: shape, type, range, mean, standard deviation (of the population), how many values are NaN or infinite;
+/// A tensor's shape, type, range, mean, standard deviation (of the population) and number of NaN and infinite values;
 /// and the values – up to 12×12 as numbers, larger as a heat map whose cells are the means of blocks. Blue is positive,
-/// orange negative, red is NaN. Of a tensor with three or more axes the first matrices are shown, and which ones is said.
+/// orange negative, red is NaN. Of a tensor with three or more axes the first matrices are shown, and which ones is
+/// said.
 ///
 /// Any type. It never fails: values that cannot be read are said to be so.
 pub fn tensor(tensor: &Tensor) -> Picture {
@@ -105,7 +106,7 @@ impl Stats {
 
 /// A matrix out of the tensor.
 struct Slice<'a> {
-    /// Where it lies; empty if it is all of the tensor.
+    /// Its place in the tensor; empty if it is all of it.
     name: String,
     rows: usize,
     columns: usize,
@@ -135,7 +136,7 @@ fn slices<'a>(dims: &[usize], values: &'a [f64]) -> Vec<Slice<'a>> {
     if values.is_empty() { Vec::new() } else { (0..total.min(SLICES)).map(slice).collect() }
 }
 
-/// How one value looks: its colour and how much of it.
+/// The colour of a value, and its strength.
 fn colour(value: f64, size: f64) -> (Rgb, f64) {
     match value {
         v if v.is_nan() => (RED, 1.0),
@@ -197,7 +198,7 @@ impl Slice<'_> {
     }
 }
 
-/// What a heat map draws.
+/// The cells of a heat map.
 struct Grid {
     rows: usize,
     columns: usize,

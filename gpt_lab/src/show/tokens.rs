@@ -13,7 +13,8 @@ const LONGEST: usize = 40;
 /// Neighbours differ; all are readable under light and under dark text.
 const HUES: [&str; 5] = ["66,133,214", "222,122,34", "72,160,92", "170,96,190", "200,168,40"];
 
-/// The tokens of a text as chips: what each one stands for, whitespace as `␣ ⏎ ⇥`, with its id below. At most 1000 are drawn.
+/// The tokens of a text as chips: what each one stands for, whitespace as `␣ ⏎ ⇥`, with its id below. At most 1000 are
+/// drawn.
 ///
 /// # Errors
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.

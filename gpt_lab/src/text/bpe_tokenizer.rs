@@ -1,8 +1,8 @@
 //! GPT-2's tokenizer: byte-level BPE (Sennrich et al. 2016; on bytes: Radford et al. 2019, section 2.2).
 //!
 //! A text is cut into words; a word is a row of bytes; and neighbours are joined as long as the pair is in the list of
-//! merges, the earliest in the list first. So any text can be written, and frequent words are one token. The work is done by
-//! Hugging Face's `tokenizers`; here are its files, its special tokens and exact bytes.
+//! merges, the earliest in the list first. So any text can be written, and frequent words are one token. The work is
+//! done by Hugging Face's `tokenizers`; here are its files, its special tokens and exact bytes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct BpeTokenizer {
 #[derive(Clone)]
 struct Pieces {
     bytes: Vec<u8>,
-    /// Where the bytes of each id end.
+    /// The end of the bytes of each id.
     ends: Vec<usize>,
     /// For each of the 256 bytes, whether no token stands for it: text with it cannot be written.
     lacking: Vec<bool>,
@@ -66,9 +66,9 @@ impl BpeTokenizer {
         Self::load(assets::path("gpt2_tokenizer")?)
     }
 
-    /// The tokenizer of a model folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. Special tokens are those that
-    /// these and `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` name; the end of a text is
-    /// `eos_token`, or `<|endoftext|>` where no file names one and the vocabulary has it.
+    /// The tokenizer of a model folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. Special tokens are those
+    /// that these and `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` name; the end of a
+    /// text is `eos_token`, or `<|endoftext|>` where no file names one and the vocabulary has it.
     ///
     /// # Errors
     /// [`Error::FileNotFound`]; [`Error::InvalidConfig`] for a file that is no byte-level BPE.
@@ -192,7 +192,8 @@ impl BpeTokenizer {
         self.plain.token_to_id(token)
     }
 
-    /// Checks that a model with a vocabulary of this size knows every id. A model may know more: some tables are rounded up.
+    /// Checks that a model with a vocabulary of this size knows every id. A model may know more: some tables are
+    /// rounded up.
     ///
     /// # Errors
     /// [`Error::VocabMismatch`].
@@ -334,7 +335,7 @@ fn halves(merge: &Value) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether what each merge makes is in the vocabulary: `tokenizers` takes that for granted and panics.
+/// Refuses merges whose result is not in the vocabulary: `tokenizers` takes them for granted and panics.
 fn check_merges<'a>(
     merges: impl Iterator<Item = (&'a str, &'a str)>,
     prefix: &str,

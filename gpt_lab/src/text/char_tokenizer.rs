@@ -10,7 +10,7 @@ use crate::core::files;
 
 use crate::{Error, Result};
 
-/// How the end-of-text mark is written. Its id is 0.
+/// The end-of-text mark as text. Its id is 0.
 pub const END_OF_TEXT: &str = "<|e|>";
 
 /// One id for each character; id 0 is the mark [`END_OF_TEXT`].
@@ -30,7 +30,7 @@ pub struct CharTokenizer {
     ids: BTreeMap<char, u32>,
 }
 
-/// What the file holds; the order of the characters is the order of their ids, from 1.
+/// The contents of the file; the order of the characters is the order of their ids, from 1.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     kind: String,
