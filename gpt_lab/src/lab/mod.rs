@@ -7,6 +7,7 @@
 mod channel;
 mod display;
 mod frontend;
+mod html;
 mod input;
 mod live;
 mod picture;
@@ -15,10 +16,12 @@ mod progress;
 pub use channel::checkpoint_saved;
 pub use display::display;
 pub use frontend::{Frontend, frontend};
+pub(crate) use html::el;
+pub use html::escape;
 pub use input::{input, password};
 pub use live::Live;
 pub(crate) use picture::MONO;
-pub use picture::{Picture, bar, escape, text};
+pub use picture::{Picture, bar, text};
 pub(crate) use progress::ByteProgress;
 pub use progress::{Progress, progress};
 
