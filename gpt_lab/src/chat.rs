@@ -7,12 +7,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::Comparison;
-use crate::eval::score_answers;
-use crate::generate::{GenerateConfig, LanguageModel, Token, generate_with};
+use crate::eval::{end_tokens, score_answers};
+use crate::generate::{GenerateConfig, Token, generate_with};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::reward::ScoreModel;
-use crate::text::{AnyTokenizer, Tokenizer};
+use crate::text::AnyTokenizer;
 use crate::{Error, Result, assets};
 
 /// One model, its voices, and the exchanges so far.
@@ -74,14 +74,13 @@ impl Chat {
     /// # Errors
     /// [`Error::InvalidArgument`] if it carries adapters already.
     pub fn new(model: &Gpt2, tokenizer: AnyTokenizer) -> Result<Self> {
-        let mut eos = model.eos_tokens();
-        eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
+        let eos_token_id = Some(end_tokens(model, &tokenizer));
         Ok(Chat {
             lora: Lora::new(model)?,
             tokenizer,
             voices: vec![Voice { name: "base".into(), adapters: Vec::new() }],
             judge: None,
-            config: GenerateConfig { max_new_tokens: 48, eos_token_id: Some(eos), ..Default::default() },
+            config: GenerateConfig { max_new_tokens: 48, eos_token_id, ..Default::default() },
             memory: 0,
             said: Vec::new(),
         })
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
     use crate::gpt2::Gpt2Config;
     use crate::lora::LoraConfig;
-    use crate::text::CharTokenizer;
+    use crate::text::{CharTokenizer, Tokenizer};
 
     fn chat() -> Chat {
         let tokenizer = AnyTokenizer::Char(CharTokenizer::ascii());

@@ -55,8 +55,8 @@ fn find(name: &Path, places: &[PathBuf]) -> Result<PathBuf> {
         path: Path::new("assets").join(name),
         hint: match places {
             [only] => format!(" in {} (GPT_LAB_ASSETS)", only.display()),
-            _ => "; looked for it from the working directory upwards and beside the sources of gpt_lab: run in the lab's \
-                  folder, or set GPT_LAB_ASSETS"
+            _ => "; looked for it from the working directory upwards and beside the sources of gpt_lab: run in the \
+                  lab's folder, or set GPT_LAB_ASSETS"
                 .into(),
         },
     })

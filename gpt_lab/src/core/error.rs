@@ -85,7 +85,8 @@ pub enum Error {
     },
     /// A token id that the model has no embedding for.
     #[error(
-        "token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 to {})",
+        "token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 \
+         to {})",
         vocab_size - 1
     )]
     TokenOutOfRange {

@@ -294,7 +294,8 @@ mod tests {
         let kept = all.ascii().with_length(1..=12);
         assert_eq!(
             kept.to_string(),
-            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not ASCII)"
+            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not \
+             ASCII)"
         );
         assert_eq!(Corpus::from_folder(folder, Language::Python).unwrap().len(), 1);
         let error = Corpus::from_folder(folder.join("b/target/.."), Language::Python).unwrap_err().to_string();

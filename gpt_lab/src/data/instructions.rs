@@ -57,13 +57,13 @@ impl Instruction {
         let Instruction { instruction, input, .. } = self;
         if input.is_empty() {
             return format!(
-                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
-                 ### Instruction:\n{instruction}\n\n### Response:\n"
+                "Below is an instruction that describes a task. Write a response that appropriately completes the \
+                 request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
             );
         }
         format!(
-            "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
-             response that appropriately completes the request.\n\n\
+            "Below is an instruction that describes a task, paired with an input that provides further context. \
+             Write a response that appropriately completes the request.\n\n\
              ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
         )
     }
@@ -122,12 +122,12 @@ mod tests {
 
     #[test]
     fn the_prompt_is_alpacas_and_the_shipped_outputs_are_right() {
-        let without = "Below is an instruction that describes a task. Write a response that appropriately completes the \
-            request.\n\n### Instruction:\nSing.\n\n### Response:\n";
+        let without = "Below is an instruction that describes a task. Write a response that appropriately completes \
+                       the request.\n\n### Instruction:\nSing.\n\n### Response:\n";
         assert_eq!(Instruction::ask("Sing.").prompt(), without);
-        let with = "Below is an instruction that describes a task, paired with an input that provides further context. Write \
-            a response that appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### \
-            Response:\n";
+        let with = "Below is an instruction that describes a task, paired with an input that provides further \
+                    context. Write a response that appropriately completes the request.\n\n\
+                    ### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### Response:\n";
         assert_eq!(Instruction { input: "1 and 2".into(), ..Instruction::ask("Add.") }.prompt(), with);
         let rows = Instruction::read(crate::assets::path("instructions/validation.jsonl").unwrap()).unwrap();
         let mut kinds = [0, 0];

@@ -151,7 +151,8 @@ extern "C" fn last() {}
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["add", "one", "default", "last"]);
         assert_eq!(found[0].1, "pub(crate) fn add(a: i32, b: i32) -> i32 {\n    a + b\n}");
-        let one = "pub const unsafe fn one(&self) -> usize {\n    fn hidden() {}\n\n    // über, a comment that stays\n    \
+        let one = "pub const unsafe fn one(&self) -> usize {\n    fn hidden() {}\n\n    // über, a comment that \
+                   stays\n    \
                    let text = \"{\";\n    1\n}";
         assert_eq!(found[1].1, one);
         assert_eq!(found[2].1, "fn default(&self) { println!(\"hi\") }");

@@ -142,7 +142,8 @@ fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>
 
 /// The contents of `config.json` for a score model with this body.
 fn config_json(config: &Gpt2Config) -> Result<String> {
-    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() }; // it has no output head
+    // It has no output head.
+    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() };
     let mut json = crate::gpt2::weights::config_json(&config)?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });

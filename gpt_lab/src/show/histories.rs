@@ -49,8 +49,8 @@ fn describe(name: &str, history: &History, speed: &str) -> String {
     };
     let largest = |value: &dyn Fn(&StepRecord) -> f64| history.steps.iter().map(value).fold(0.0, f64::max);
     format!(
-        "{name}: {} steps, loss {:.3} → {:.3}, gradient norm {:.3} → {:.3} (largest {:.3}), learning rate up to {:.1e}, \
-         {speed}",
+        "{name}: {} steps, loss {:.3} → {:.3}, gradient norm {:.3} → {:.3} (largest {:.3}), learning rate up to \
+         {:.1e}, {speed}",
         history.steps.len(),
         first.loss,
         smoothed(&history.losses()).last().map_or(f64::NAN, |point| point.1),
