@@ -14,8 +14,8 @@ use crate::{Error, Param, Pass, Result, ops};
 /// Rows of one forward pass without gradient.
 const ROWS: usize = 32;
 
-/// One completion of each prompt. Each token is drawn from the whole distribution, at temperature 1, as the theory of policy
-/// gradients wants it. The same seed draws the same completions; each prompt has random numbers of its own.
+/// One completion of each prompt. Each token is drawn from the whole distribution, at temperature 1, as the theory of
+/// policy gradients wants it. The same seed draws the same completions; each prompt has random numbers of its own.
 ///
 /// # Errors
 /// Those of [`generate_ids`](crate::generate::generate_ids).
@@ -34,8 +34,8 @@ pub fn draw_completions(
     Ok(drawn.collect())
 }
 
-/// Log-probabilities and values of every token of some completions: `[N, L]` both, one row a completion, with L tokens for
-/// the longest. Behind the end of a row the numbers mean nothing.
+/// Log-probabilities and values of every token of some completions: `[N, L]` both, one row a completion, with L tokens
+/// for the longest. Behind the end of a row the numbers mean nothing.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// `log π` of the token that was chosen.
@@ -75,11 +75,13 @@ impl ActorCritic {
         draw_completions(self.policy.model(), prompts, max_new_tokens, seed)
     }
 
-    /// Log-probabilities and values of these completions, with gradients. The body's own dropout stays off whatever the mode
-    /// says of adapters ([`Mode::train_adapters`]): the ratio of new to old must come from the weights, not from dice.
+    /// Log-probabilities and values of these completions, with gradients. The body's own dropout stays off whatever the
+    /// pass says of adapters ([`Pass::train_adapters`]): the ratio of new to old must come from the weights, not from
+    /// dice.
     ///
     /// # Errors
-    /// [`Error::EmptyInput`] without completions, or for one whose prompt or answer is empty; those of [`Gpt2::hidden`].
+    /// [`Error::EmptyInput`] without completions, or for one whose prompt or answer is empty; those of
+    /// [`Gpt2::hidden`].
     pub fn forward(&self, completions: &[&Completion], pass: &mut Pass) -> Result<Evaluation> {
         let (logps, hidden) = answer_logps(self.policy.model(), completions, pass)?;
         let (n, l) = logps.dims2()?;
@@ -112,8 +114,8 @@ impl ActorCritic {
     }
 }
 
-/// Log-probabilities `[N, L]` of the completions' tokens, and the hidden states `[N · L, C]` from which they were guessed.
-/// The output head is computed for these places only.
+/// Log-probabilities `[N, L]` of the completions' tokens, and the hidden states `[N · L, C]` from which they were
+/// guessed. The output head is computed for these places only.
 fn answer_logps(model: &Gpt2, completions: &[&Completion], pass: &mut Pass) -> Result<(Tensor, Tensor)> {
     let ids = padding::ids(completions)?;
     let (n, width) = ids.dims2()?;

@@ -33,8 +33,8 @@ pub fn dpo(
 
 /// `Σ log p(ids[t] | ids before t)` over the places where `answer` is 1, one number a row: `[B]`.
 ///
-/// Shapes: `logits` is `[B, T, V]` for `ids` `[B, T]`, `answer` is `[B, T]`, 1 for the tokens of the answer and 0 for prompt
-/// and padding.
+/// Shapes: `logits` is `[B, T, V]` for `ids` `[B, T]`, `answer` is `[B, T]`, 1 for the tokens of the answer and 0 for
+/// prompt and padding.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if a row's first token is marked: nothing comes before it, so it has no probability.

@@ -1,9 +1,9 @@
 //! Alignment with what people prefer: direct preference optimisation (DPO) and reinforcement learning (PPO).
 //!
-//! [`dpo()`] is the loss that learns from comparisons without a reward model; [`DpoModel`] trains on [`Preferences`] with
-//! it. [`ppo`] has the losses of PPO, as pure functions of log-probabilities; [`ActorCritic`] completes prompts and values
-//! completions, and [`train_ppo`] is the loop around it. The reference model in both is the model itself with its adapter
-//! [switched off](crate::lora::Lora::disabled).
+//! [`dpo()`] is the loss that learns from comparisons without a reward model; [`DpoModel`] trains on [`Preferences`]
+//! with it. [`ppo`] has the losses of PPO, as pure functions of log-probabilities; [`ActorCritic`] completes prompts
+//! and values completions, and [`train_ppo`] is the loop around it. The reference model in both is the model itself
+//! with its adapter [switched off](crate::lora::Lora::disabled).
 
 mod actor;
 mod dpo;

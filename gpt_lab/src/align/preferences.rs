@@ -1,7 +1,8 @@
 //! The model and the data of DPO.
 //!
-//! The policy is a GPT-2 with an adapter; the reference is the same model with the adapter off, so there is no second copy.
-//! The reference's log-probabilities of the answers never change: [`Preferences`] computes them once, without gradient.
+//! The policy is a GPT-2 with an adapter; the reference is the same model with the adapter off, so there is no second
+//! copy. The reference's log-probabilities of the answers never change: [`Preferences`] computes them once, without
+//! gradient.
 
 use candle_core::{Device, Tensor};
 
@@ -15,8 +16,8 @@ use crate::{Param, Pass, Result};
 /// Rows of one forward pass of the reference.
 const REFERENCE_BATCH: usize = 16;
 
-/// A batch of `N` comparisons. Ids and masks are `[N, T]`, the two sides may differ in T; the masks are 1 for the answer's
-/// tokens.
+/// A batch of `N` comparisons. Ids and masks are `[N, T]`, the two sides may differ in T; the masks are 1 for the
+/// answer's tokens.
 #[derive(Debug, Clone)]
 pub struct AnswerPairs {
     /// Prompts with the preferred answers.
@@ -42,8 +43,8 @@ pub struct Preferences {
 }
 
 impl Preferences {
-    /// These comparisons with the log-probabilities that the reference gives to both answers: the model with its adapters
-    /// off, without dropout.
+    /// These comparisons with the log-probabilities that the reference gives to both answers: the model with its
+    /// adapters off, without dropout.
     ///
     /// # Errors
     /// Those of [`Gpt2::forward`].

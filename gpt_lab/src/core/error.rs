@@ -1,4 +1,5 @@
-//! The one error type of the crate. Each message names the value that was found, the one that was expected, and its place.
+//! The one error type of the crate. Each message names the value that was found, the one that was expected, and its
+//! place.
 
 use std::path::{Path, PathBuf};
 
@@ -84,7 +85,8 @@ pub enum Error {
     },
     /// A token id that the model has no embedding for.
     #[error(
-        "token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 to {})",
+        "token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 \
+         to {})",
         vocab_size - 1
     )]
     TokenOutOfRange {

@@ -1,4 +1,4 @@
-//! What everything else stands on, and what knows nothing of it: errors, parameters, random numbers, files, threads.
+//! The basis of everything else, which knows nothing of it: errors, parameters, random numbers, files, threads.
 
 pub mod assets;
 mod error;

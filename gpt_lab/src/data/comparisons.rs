@@ -39,8 +39,8 @@ impl Comparison {
         format!("Question: {question}\nAnswer:")
     }
 
-    /// `Some(true)` for a text that names the fact that was asked for, in its first line and without asking back; `None`
-    /// where the file does not say what is right. Only the fact counts, not manners and style.
+    /// `Some(true)` for a text that names the fact that was asked for, in its first line and without asking back;
+    /// `None` where the file does not say what is right. Only the fact counts, not manners and style.
     pub fn is_answered_by(&self, text: &str) -> Option<bool> {
         names_one_of(&self.answers, text)
     }
@@ -48,12 +48,12 @@ impl Comparison {
 
 impl Comparisons {
     /// Reads JSON lines (or one list) or Parquet in WebGPT's schema: `question.full_text`, `answer_0`, `score_0`,
-    /// `answer_1`, `score_1`; other fields are left alone. Rows with equal scores are dropped and counted; empty lines are
-    /// skipped.
+    /// `answer_1`, `score_1`; other fields are left alone. Rows with equal scores are dropped and counted; empty lines
+    /// are skipped.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names file, line (or row)
-    /// and field of a value that is missing or of another type; [`Error::EmptyInput`] if no comparison is left.
+    /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names file, line (or
+    /// row) and field of a value that is missing or of another type; [`Error::EmptyInput`] if no comparison is left.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_from(path.as_ref())
     }
@@ -152,11 +152,10 @@ mod tests {
     }
 
     fn load(name: &str, text: &str) -> Result<Comparisons> {
-        let path = std::env::temp_dir().join(format!("gpt_lab-comparisons-{name}-{}.jsonl", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        let found = Comparisons::load(&path);
-        fs::remove_file(path).unwrap();
-        found
+        Comparisons::load(&path)
     }
 
     #[test]
@@ -183,7 +182,7 @@ mod tests {
             ("json", good[1..].to_string(), "not a JSON object"),
         ] {
             let error = load(name, &format!("{good}\n{bad}\n")).unwrap_err().to_string();
-            assert!(error.contains(&format!("-{name}-")) && error.contains("line 2: "), "{error}");
+            assert!(error.contains(&format!("{name}, line 2: ")), "{error}");
             assert!(error.contains(words), "{error}");
         }
         assert!(matches!(Comparisons::load("no/such/file"), Err(Error::FileNotFound { .. })));

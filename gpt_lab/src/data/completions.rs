@@ -10,8 +10,9 @@ use crate::text::Tokenizer;
 use crate::{Error, Result};
 
 impl Windows {
-    /// Prompts and responses one after another, each followed by the end-of-text mark, cut every `context` tokens: nothing
-    /// is padded, and everything is learnt from, the prompts too. A window may begin in the middle of a response.
+    /// Prompts and responses one after another, each followed by the end-of-text mark, cut every `context` tokens:
+    /// nothing is padded, and everything is learnt from, the prompts too. A window may begin in the middle of a
+    /// response.
     ///
     /// # Errors
     /// As [`Windows::from_tokens`]; [`Error::InvalidArgument`] for a tokenizer without an end-of-text mark.
@@ -26,9 +27,9 @@ impl Windows {
 
 /// Completions, one a row: the prompt, the completion, and padding up to the longest row of the batch.
 ///
-/// Targets within the prompt and the padding are [`IGNORE_INDEX`]: the model learns to answer, not to write questions, and
-/// never to write padding. The first token that counts is the first of the completion, guessed from the whole prompt. The
-/// padding has the id 0; whatever it were, no token that counts could see it.
+/// Targets within the prompt and the padding are [`IGNORE_INDEX`]: the model learns to answer, not to write questions,
+/// and never to write padding. The first token that counts is the first of the completion, guessed from the whole
+/// prompt. The padding has the id 0; whatever it were, no token that counts could see it.
 #[derive(Debug, Clone)]
 pub struct Completions {
     rows: Vec<Completion>,

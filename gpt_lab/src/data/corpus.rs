@@ -88,8 +88,8 @@ impl Corpus {
     /// All functions of the source files in a folder and the folders in it, leaving out hidden ones and `target`.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files that
-    /// cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
+    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files
+    /// that cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
     pub fn from_folder(path: impl AsRef<Path>, language: Language) -> Result<Self> {
         Self::from_folder_at(path.as_ref(), language)
     }
@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_folder_gives_its_functions_and_says_what_it_left_out() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab-corpus-{}", std::process::id()));
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
         fs::create_dir_all(folder.join("b/target")).unwrap();
         fs::write(folder.join("b/one.rs"), "fn a() { 1 }\nfn b() { 2 }").unwrap();
         fs::write(folder.join("b/target/no.rs"), "fn no() {}").unwrap();
@@ -285,7 +286,7 @@ mod tests {
         fs::write(folder.join("c.rs"), "fn a() { 1 }\nfn long() { 123456789 }").unwrap();
         fs::write(folder.join("broken.rs"), "fn a( {").unwrap();
         fs::write(folder.join("latin1.rs"), b"fn a() { \"\xe9\" }").unwrap();
-        let all = Corpus::from_folder(&folder, Language::ByExtension).unwrap();
+        let all = Corpus::from_folder(folder, Language::ByExtension).unwrap();
         let names: Vec<&str> = all.functions.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["p", "a", "b", "long"]);
         assert_eq!(all.functions[0].text, "def p():\n    return 'é'");
@@ -293,14 +294,14 @@ mod tests {
         let kept = all.ascii().with_length(1..=12);
         assert_eq!(
             kept.to_string(),
-            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not ASCII)"
+            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not \
+             ASCII)"
         );
-        assert_eq!(Corpus::from_folder(&folder, Language::Python).unwrap().len(), 1);
+        assert_eq!(Corpus::from_folder(folder, Language::Python).unwrap().len(), 1);
         let error = Corpus::from_folder(folder.join("b/target/.."), Language::Python).unwrap_err().to_string();
         assert!(error.ends_with("(0 source files) is empty"), "{error}");
         let error = Corpus::from_folder(folder.join("none"), Language::Rust).unwrap_err().to_string();
         assert!(error.ends_with("none: no such file or folder"), "{error}");
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub struct Instruction {
     pub input: String,
     /// A good response.
     pub output: String,
-    /// The answers of which a right response names one. Empty where nobody could list every right response; such a row is learnt from,
-    /// but no answer to it is judged. Alpaca itself has no such field.
+    /// The answers of which a right response names one. Empty where nobody could list every right response; such a row
+    /// is learnt from, but no answer to it is judged. Alpaca itself has no such field.
     pub answers: Vec<String>,
 }
 
@@ -29,14 +29,14 @@ impl Instruction {
         Instruction { instruction: instruction.into(), ..Default::default() }
     }
 
-    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published, or
-    /// Parquet, as the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
+    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published,
+    /// or Parquet, as the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
     ///
     /// # Errors
     /// [`FileNotFound`](crate::Error::FileNotFound), [`Io`](crate::Error::Io),
-    /// [`TruncatedFile`](crate::Error::TruncatedFile); [`InvalidConfig`](crate::Error::InvalidConfig) names the file, the
-    /// line (in a list and in Parquet, the row) and the field; [`EmptyInput`](crate::Error::EmptyInput) for a file without
-    /// rows.
+    /// [`TruncatedFile`](crate::Error::TruncatedFile); [`InvalidConfig`](crate::Error::InvalidConfig) names the file,
+    /// the line (in a list and in Parquet, the row) and the field; [`EmptyInput`](crate::Error::EmptyInput) for a file
+    /// without rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
         Self::read_from(path.as_ref())
     }
@@ -59,13 +59,13 @@ impl Instruction {
         let Instruction { instruction, input, .. } = self;
         if input.is_empty() {
             return format!(
-                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
-                 ### Instruction:\n{instruction}\n\n### Response:\n"
+                "Below is an instruction that describes a task. Write a response that appropriately completes the \
+                 request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
             );
         }
         format!(
-            "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
-             response that appropriately completes the request.\n\n\
+            "Below is an instruction that describes a task, paired with an input that provides further context. \
+             Write a response that appropriately completes the request.\n\n\
              ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
         )
     }
@@ -73,8 +73,8 @@ impl Instruction {
     /// `Some(true)` for a right response; `None` where the row does not say what is right.
     ///
     /// Right is a response whose first line holds one of [`answers`](Self::answers), word for word but for case and
-    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: only the
-    /// fact is looked for.
+    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: only
+    /// the fact is looked for.
     pub fn is_answered_by(&self, response: &str) -> Option<bool> {
         names_one_of(&self.answers, response)
     }
@@ -86,11 +86,10 @@ mod tests {
     use crate::Error;
 
     fn read(name: &str, text: &str) -> Result<Vec<Instruction>> {
-        let path = std::env::temp_dir().join(format!("gpt_lab-instructions-{}-{name}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let rows = Instruction::read(&path);
-        std::fs::remove_file(path).unwrap();
-        rows
+        Instruction::read(&path)
     }
 
     #[test]
@@ -115,7 +114,7 @@ mod tests {
             ("{", "line 2: not a JSON object"),
         ] {
             let error = read("bad", &format!("{good}\n{bad}\n")).unwrap_err().to_string();
-            assert!(error.contains("instructions-") && error.contains(detail), "{error}");
+            assert!(error.contains(&format!("bad, {detail}")), "{error}");
         }
         let error = read("bad-list", &format!("[{good}, 3]")).unwrap_err().to_string();
         assert!(error.contains("row 2: not a JSON object"), "{error}");
@@ -125,12 +124,12 @@ mod tests {
 
     #[test]
     fn the_prompt_is_alpacas_and_the_shipped_outputs_are_right() {
-        let without = "Below is an instruction that describes a task. Write a response that appropriately completes the \
-            request.\n\n### Instruction:\nSing.\n\n### Response:\n";
+        let without = "Below is an instruction that describes a task. Write a response that appropriately completes \
+                       the request.\n\n### Instruction:\nSing.\n\n### Response:\n";
         assert_eq!(Instruction::ask("Sing.").prompt(), without);
-        let with = "Below is an instruction that describes a task, paired with an input that provides further context. Write \
-            a response that appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### \
-            Response:\n";
+        let with = "Below is an instruction that describes a task, paired with an input that provides further \
+                    context. Write a response that appropriately completes the request.\n\n\
+                    ### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### Response:\n";
         assert_eq!(Instruction { input: "1 and 2".into(), ..Instruction::ask("Add.") }.prompt(), with);
         let rows = Instruction::read(crate::assets::path("instructions/validation.jsonl").unwrap()).unwrap();
         let mut kinds = [0, 0];

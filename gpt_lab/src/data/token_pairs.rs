@@ -25,8 +25,8 @@ pub struct TokenPairs {
     pub over_long: usize,
 }
 
-/// A batch of comparisons: row `i` of the one side was preferred to row `i` of the other. All are `[N, T]`, the two sides
-/// may differ in T; the masks are 1 for real tokens and 0 for padding.
+/// A batch of comparisons: row `i` of the one side was preferred to row `i` of the other. All are `[N, T]`, the two
+/// sides may differ in T; the masks are 1 for real tokens and 0 for padding.
 #[derive(Debug, Clone)]
 pub struct Pairs {
     /// Ids of the preferred texts.

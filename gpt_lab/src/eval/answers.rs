@@ -55,9 +55,8 @@ pub fn respond(
     prompts: &[String],
     longest: usize,
 ) -> Result<Vec<String>> {
-    let mut eos = model.eos_tokens();
-    eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
-    let config = GenerateConfig { max_new_tokens: longest, eos_token_id: Some(eos), ..Default::default() };
+    let eos_token_id = Some(end_tokens(model, tokenizer));
+    let config = GenerateConfig { max_new_tokens: longest, eos_token_id, ..Default::default() };
     let mut texts = Vec::with_capacity(prompts.len());
     for some in prompts.chunks(BATCH) {
         let ids = some.iter().map(|prompt| tokenizer.encode(prompt)).collect::<Result<Vec<_>>>()?;
@@ -70,6 +69,13 @@ pub fn respond(
         }
     }
     Ok(texts)
+}
+
+/// The tokens that end a text, as the model and the tokenizer have them.
+pub(crate) fn end_tokens(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer) -> Vec<u32> {
+    let mut eos = model.eos_tokens();
+    eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
+    eos
 }
 
 impl AnswerRate {

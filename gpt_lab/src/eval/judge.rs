@@ -95,8 +95,8 @@ impl Judgements {
         margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / margins.len() as f64
     }
 
-    /// The model's certainty beside its success: the pairs sorted by `σ(|margin|)`, in bins of equal width between ½ and 1;
-    /// empty bins are left out.
+    /// The model's certainty beside its success: the pairs sorted by `σ(|margin|)`, in bins of equal width between ½
+    /// and 1; empty bins are left out.
     pub fn calibration(&self, bins: usize) -> Vec<CalibrationBin> {
         let mut sums = vec![(0.0, 0.0, 0usize); bins.max(1)];
         for margin in self.margins() {

@@ -6,6 +6,7 @@ mod answers;
 mod judge;
 mod preferences;
 
+pub(crate) use answers::end_tokens;
 pub use answers::{AnswerRate, Response, answer_rate, respond};
 pub use judge::{CalibrationBin, Judgements, judge, score_answers, score_completions};
 pub use preferences::{DpoReport, answer_kl};

@@ -75,8 +75,11 @@ pub fn answer_kl(policy: &Lora<Gpt2>, completions: &[Completion]) -> Result<f64>
     let mut sum = 0.0;
     for rows in completions.chunks(KL_BATCH) {
         let ids = padding::ids(rows)?;
-        let of = |model: &Gpt2| log_softmax(&model.forward(&ids, &mut Pass::eval())?.detach()); // [N, T, V]
-        let (new, old) = (of(policy.model())?, policy.disabled(of)??);
+        // log π, bounded below: a token of probability 0 costs nothing, and not 0 · ∞.
+        let log_probs = |model: &Gpt2| -> Result<Tensor> {
+            Ok(ops::softmax(&model.forward(&ids, &mut Pass::eval())?.detach())?.maximum(1e-30)?.log()?) // [N, T, V]
+        };
+        let (new, old) = (log_probs(policy.model())?, policy.disabled(log_probs)??);
         let kl = (new.exp()? * (&new - &old)?)?.sum(D::Minus1)?; // [N, T]
         // The logits at t are about the token at t + 1.
         let before = ids.dim(1)? - 1;
@@ -87,11 +90,6 @@ pub fn answer_kl(policy: &Lora<Gpt2>, completions: &[Completion]) -> Result<f64>
     Ok(sum / completions.len() as f64)
 }
 
-/// `x − log Σ exp x` along the last axis.
-fn log_softmax(x: &Tensor) -> Result<Tensor> {
-    Ok(ops::softmax(x)?.maximum(1e-30)?.log()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +97,7 @@ mod tests {
     use crate::data::{Split, TokenPair, TokenPairs};
     use crate::gpt2::Gpt2Config;
     use crate::lora::{LoraConfig, Targets};
+    use crate::ops;
     use crate::train::{Length, Silent, TrainConfig, train};
 
     fn policy() -> Lora<Gpt2> {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-/// A repository on the Hub at a revision. A string is the name of a model at its newest version: `"openai-community/gpt2"`.
+/// A repository on the Hub at a revision. A string is the name of a model at its newest version:
+/// `"openai-community/gpt2"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repo {
     id: String,

@@ -12,8 +12,8 @@ const BETWEEN_UPDATES: Duration = Duration::from_millis(100);
 /// The least time between two lines of text where nothing can change in place.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// A picture that is updated while a cell runs. Without a kernel that can, it prints a line of its text now and then and
-/// the whole picture at the end.
+/// A picture that is updated while a cell runs. Without a kernel that can, it prints a line of its text now and then
+/// and the whole picture at the end.
 #[derive(Debug)]
 pub struct Live {
     id: String,

@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone, which
-/// browsers draw smaller than asked.
+use super::html::{el, escape};
+
+/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone,
+/// which browsers draw smaller than asked.
 pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
 
 /// A display in up to three forms. As the last expression of a cell it shows itself.
@@ -57,46 +59,21 @@ impl fmt::Display for Picture {
     }
 }
 
-/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and so
-/// on.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            '\u{0}'..='\u{1f}' => escaped.push(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}')),
-            '\u{7f}' => escaped.push('␡'),
-            '\u{80}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 /// Code or any other text, in a fixed-width block with its line breaks; long lines wrap.
 pub fn text(text: &str) -> Picture {
-    let html = format!(
-        "<pre style=\"margin:0;padding:8px 12px;background:rgba(128,128,128,0.12);border-radius:4px;\
-         font-family:{MONO};white-space:pre-wrap;overflow-wrap:anywhere\">{}</pre>",
-        escape(text)
+    let style = format!(
+        "margin:0;padding:8px 12px;background:rgba(128,128,128,0.12);border-radius:4px;font-family:{MONO};\
+         white-space:pre-wrap;overflow-wrap:anywhere"
     );
-    Picture::of_html(text, html)
+    Picture::of_html(text, el("pre", &style, escape(text)))
 }
 
 /// A progress bar with a line of text below; `share` is between 0 and 1.
 pub fn bar(share: f64, label: &str) -> Picture {
     let percent = (share.clamp(0.0, 1.0) * 100.0).round();
-    let html = format!(
-        "<div style=\"max-width:640px\"><div style=\"height:8px;border-radius:4px;background:rgba(128,128,128,0.25)\">\
-         <div style=\"height:8px;border-radius:4px;width:{percent}%;background:rgb(66,133,214)\"></div></div>\
-         <div style=\"padding-top:3px\">{}</div></div>",
-        escape(label)
-    );
+    let filled = format!("height:8px;border-radius:4px;width:{percent}%;background:rgb(66,133,214)");
+    let all = el("div", "height:8px;border-radius:4px;background:rgba(128,128,128,0.25)", el("div", &filled, ""));
+    let html = el("div", "max-width:640px", all + &el("div", "padding-top:3px", escape(label)));
     Picture::of_html(label, html)
 }
 

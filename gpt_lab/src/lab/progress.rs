@@ -7,8 +7,8 @@ use super::picture::{Picture, bar};
 use crate::core::format::clock;
 use crate::core::stop::interrupted;
 
-/// Goes through an iterator with a bar that shows how far it is, how fast, and how long it will take. Ends early when the
-/// learner presses stop.
+/// Goes through an iterator with a bar that shows how far it is, how fast, and how long it will take. Ends early when
+/// the learner presses stop.
 ///
 /// ```
 /// let sum: u32 = gpt_lab::lab::progress("adding", 0..10).sum();

@@ -20,7 +20,8 @@ pub fn check_softmax(softmax: impl Fn(&[f64]) -> Option<Vec<f64>>) -> Verdict {
         let big = answer(softmax(&[1000.0, 1001.0]))?;
         ensure(all_close(&big, &[0.2689414213699951, 0.7310585786300049]), || {
             format!(
-                "softmax([1000, 1001]) = {big:?}; exp(1000) is infinite: what can be subtracted without changing the result?"
+                "softmax([1000, 1001]) = {big:?}; exp(1000) is infinite: what can be subtracted without changing the \
+                 result?"
             )
         })?;
         let masked = answer(softmax(&[0.0, f64::NEG_INFINITY]))?;
@@ -88,7 +89,8 @@ pub fn check_cross_entropy(loss: impl Fn(&[Vec<f64>], &[usize]) -> Option<f64>) 
         let uniform = answer(loss(&vec![vec![0.0; 98]; 3], &[0, 5, 97]))?;
         ensure(close(uniform, 98f64.ln()), || {
             format!(
-                "98 equal scores must give ln 98 = {:.6}, yours is {uniform:.6} (a mean over positions, natural logarithm)",
+                "98 equal scores must give ln 98 = {:.6}, yours is {uniform:.6} (a mean over positions, natural \
+                 logarithm)",
                 98f64.ln()
             )
         })?;
@@ -100,7 +102,8 @@ pub fn check_cross_entropy(loss: impl Fn(&[Vec<f64>], &[usize]) -> Option<f64>) 
         let sure = answer(loss(&[vec![800.0, 0.0]], &[1]))?;
         ensure(close(sure, 800.0), || {
             format!(
-                "sure and wrong (scores 800 and 0, the second was right) costs 800, yours is {sure}: take the logarithm before the exponential can underflow"
+                "sure and wrong (scores 800 and 0, the second was right) costs 800, yours is {sure}: take the \
+                 logarithm before the exponential can underflow"
             )
         })
     })

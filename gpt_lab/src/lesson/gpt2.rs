@@ -84,13 +84,15 @@ pub fn check_positions(positions: impl Fn(usize, usize) -> Option<(usize, usize)
             let want = new * prompt + new * new.saturating_sub(1) / 2;
             ensure(without == want, || {
                 format!(
-                    "without a cache, {new} tokens after {prompt}: {without}, should be {want}; the texts grow by one each time"
+                    "without a cache, {new} tokens after {prompt}: {without}, should be {want}; the texts grow by \
+                     one each time"
                 )
             })?;
             let want = if new == 0 { 0 } else { prompt + new - 1 };
             ensure(with == want, || {
                 format!(
-                    "with a cache, {new} tokens after {prompt}: {with}, should be {want}; the prompt once, then each token but the last"
+                    "with a cache, {new} tokens after {prompt}: {with}, should be {want}; the prompt once, then each \
+                     token but the last"
                 )
             })?;
         }

@@ -50,7 +50,8 @@ pub fn check_trainable(count: impl Fn(usize, usize, usize, usize) -> Option<usiz
             let (got, want) = (answer(count(r, n_in, n_out, layers))?, layers * r * (n_in + n_out));
             ensure(got == want, || {
                 format!(
-                    "trainable({r}, {n_in}, {n_out}, {layers}) is {got}, should be {want}: A has r × n_in numbers, B n_out × r"
+                    "trainable({r}, {n_in}, {n_out}, {layers}) is {got}, should be {want}: A has r × n_in numbers, B \
+                     n_out × r"
                 )
             })?;
         }

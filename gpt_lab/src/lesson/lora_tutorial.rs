@@ -8,8 +8,8 @@ type Matrix = Vec<Vec<f64>>;
 /// x, a, b, s, and what ∂L/∂y is.
 type GradientCase = (&'static [f64], &'static [f64], &'static [f64], f64, &'static [f64]);
 
-/// Exercise 1: the largest rank with which an adapter has fewer numbers than the matrix `[n_out, n_in]` itself; 0 if there
-/// is none.
+/// Exercise 1: the largest rank with which an adapter has fewer numbers than the matrix `[n_out, n_in]` itself; 0 if
+/// there is none.
 pub fn check_largest_rank(largest_rank: impl Fn(usize, usize) -> Option<usize>) -> Verdict {
     verdict("right: for a wide matrix nearly half its width, so ranks of 4 or 8 save almost everything", || {
         for (n_in, n_out, hint) in [

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::lab::{Picture, escape};
+use crate::lab::{Picture, el, escape};
 
 /// The outcome of one exercise's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +30,11 @@ impl Verdict {
             Verdict::Right(_) => "46,160,67",
         };
         let text = self.to_string();
-        let html = format!(
-            "<div style=\"border-left:4px solid rgb({colour});background:rgba({colour},0.12);padding:6px 10px;\
-             white-space:pre-wrap\">{}</div>",
-            escape(&text)
+        let style = format!(
+            "border-left:4px solid rgb({colour});background:rgba({colour},0.12);padding:6px 10px;white-space:pre-wrap"
         );
-        Picture { text, html: Some(html), svg: None }
+        let html = el("div", &style, escape(&text));
+        Picture::of_html(text, html)
     }
 
     /// Called by evcxr when a verdict is the last expression of a cell.

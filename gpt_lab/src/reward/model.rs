@@ -15,9 +15,9 @@ use crate::nn::Linear;
 use crate::train::Trainable;
 use crate::{Error, Param, Pass, Result, Rng, ops};
 
-/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
-/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones
-/// share their weights.
+/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022,
+/// "InstructGPT", <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with
+/// one label. Clones share their weights.
 #[derive(Debug, Clone)]
 pub struct ScoreModel {
     /// The body; its output head is not used.
@@ -57,12 +57,13 @@ impl ScoreModel {
         Ok(self.score.forward(&hidden, pass)?.squeeze(2)?)
     }
 
-    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on
-    /// either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
+    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may
+    /// be on either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding
+    /// by its id.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`] for
-    /// a row without real tokens; those of [`Gpt2::hidden`].
+    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`]
+    /// for a row without real tokens; those of [`Gpt2::hidden`].
     pub fn rewards(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let (rows, width) = ids.dims2()?;
         let spans = spans(mask, rows, width)?;
@@ -142,7 +143,8 @@ fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>
 
 /// The contents of `config.json` for a score model with this body.
 fn config_json(config: &Gpt2Config) -> Result<String> {
-    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() }; // it has no output head
+    // It has no output head.
+    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() };
     let mut json = crate::gpt2::weights::config_json(&config)?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });

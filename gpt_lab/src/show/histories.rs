@@ -9,9 +9,9 @@ use crate::train::{History, StepRecord};
 /// Values below this are drawn here on a logarithmic axis.
 const LEAST: f64 = 1e-12;
 
-/// Runs side by side: their losses (pale as they came, strong when smoothed, dots on validation rows), the norms of their
-/// gradients before clipping and their learning rates, the last two on logarithmic axes. Each run has one colour in all
-/// panels, and the legend says how fast it was.
+/// Runs side by side: their losses (pale as they came, strong when smoothed, dots on validation rows), the norms of
+/// their gradients before clipping and their learning rates, the last two on logarithmic axes. Each run has one colour
+/// in all panels, and the legend says how fast it was.
 pub fn histories(runs: &[(&str, &History)]) -> Picture {
     panels(runs).picture()
 }
@@ -49,8 +49,8 @@ fn describe(name: &str, history: &History, speed: &str) -> String {
     };
     let largest = |value: &dyn Fn(&StepRecord) -> f64| history.steps.iter().map(value).fold(0.0, f64::max);
     format!(
-        "{name}: {} steps, loss {:.3} → {:.3}, gradient norm {:.3} → {:.3} (largest {:.3}), learning rate up to {:.1e}, \
-         {speed}",
+        "{name}: {} steps, loss {:.3} → {:.3}, gradient norm {:.3} → {:.3} (largest {:.3}), learning rate up to \
+         {:.1e}, {speed}",
         history.steps.len(),
         first.loss,
         smoothed(&history.losses()).last().map_or(f64::NAN, |point| point.1),

@@ -1,5 +1,5 @@
-//! Pictures for cells. Every function returns a [`Picture`], which has a plain-text form for terminals and a graphical one
-//! for notebooks. Everything shown is escaped: text such as `<script>` is displayed, not run.
+//! Pictures for cells. Every function returns a [`Picture`], which has a plain-text form for terminals and a graphical
+//! one for notebooks. Everything shown is escaped: text such as `<script>` is displayed, not run.
 //!
 //! Colours: text takes the colour of the page around it and fills are translucent, so that both of JupyterLab's themes
 //! work; plots, which a browser draws apart from the page, stand on a card of their own.

@@ -92,8 +92,8 @@ fn draw(head: &Plot, panels: &[Plot]) -> Option<String> {
     })
 }
 
-/// A running mean that forgets; the first values count in full, so that it starts at the first value and not at 0. Points
-/// that are not finite are left out.
+/// A running mean that forgets; the first values count in full, so that it starts at the first value and not at 0.
+/// Points that are not finite are left out.
 pub(super) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / (1.0 + points.len() as f64 / 50.0).min(20.0);
     let (mut sum, mut weight) = (0.0, 0.0);

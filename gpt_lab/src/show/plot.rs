@@ -1,7 +1,7 @@
 //! Line plots, drawn by plotters as SVG.
 //!
-//! A notebook draws an SVG apart from the page, so it cannot take the page's colours: plots stand on a white card of their
-//! own, which reads well on a light and on a dark page. The legend is above the plot and never covers a curve.
+//! A notebook draws an SVG apart from the page, so it cannot take the page's colours: plots stand on a white card of
+//! their own, which reads well on a light and on a dark page. The legend is above the plot and never covers a curve.
 
 use std::ops::Range;
 
@@ -222,7 +222,8 @@ fn describe(line: &Line) -> String {
     }
 }
 
-/// `true` for a point that a plot has a place for. plotters looks for ticks for ever if the axis is astronomically long.
+/// `true` for a point that a plot has a place for. plotters looks for ticks for ever if the axis is astronomically
+/// long.
 fn can_be_drawn(point: &(f64, f64)) -> bool {
     point.0.abs() < 1e12 && point.1.abs() < 1e12
 }

@@ -6,8 +6,8 @@ use super::training::{LiveTraining, position};
 use crate::align::PpoRecord;
 use crate::train::{Event, History, Listener, Progress};
 
-/// Runs side by side: the score of their completions, the distance from the reference and the length of the completions,
-/// one panel under the other over the same iterations. Each run has one colour in all panels.
+/// Runs side by side: the score of their completions, the distance from the reference and the length of the
+/// completions, one panel under the other over the same iterations. Each run has one colour in all panels.
 pub fn ppo_histories(runs: &[(&str, &History<PpoRecord>)]) -> Picture {
     panels(runs).picture()
 }

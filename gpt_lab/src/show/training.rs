@@ -21,8 +21,8 @@ pub fn loss_curves(runs: &[(&str, &History)]) -> Picture {
     Plot { x_label: "step".into(), y_label: "loss (nats per token)".into(), lines, ..Plot::default() }.picture()
 }
 
-/// A listener for [`train`](crate::train::train) and [`train_ppo`](crate::align::train_ppo) that shows the run as it goes:
-/// progress, numbers, and the moving curves.
+/// A listener for [`train`](crate::train::train) and [`train_ppo`](crate::align::train_ppo) that shows the run as it
+/// goes: progress, numbers, and the moving curves.
 ///
 /// ```text
 /// train(&model, &data, &config, &mut show::LiveTraining::new())?

@@ -279,7 +279,8 @@ mod tests {
         assert_eq!(values(&params[1])[1], 3.0);
     }
 
-    /// Printed by `torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)` in PyTorch 2.15, float32.
+    /// Printed by `torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)` in PyTorch 2.15,
+    /// float32.
     #[test]
     fn three_steps_agree_with_pytorch() {
         let params = [param("w", &[1.0, -2.0, 0.5], &[1, 3])];

@@ -1,9 +1,9 @@
 //! Checkpoints: everything that a run needs to go on as if it had never stopped.
 //!
 //! A folder with `model.safetensors` (and `config.json` where the model has one, so that the folder is a model too),
-//! `optimizer.safetensors` (AdamW's moments) and `state.json` (step, place in the data, generator state, history). A new
-//! version grows beside the old one, reaches the disk, and takes its place by renaming; if the machine stops between the two
-//! renames, the old one is found under its other name.
+//! `optimizer.safetensors` (AdamW's moments) and `state.json` (step, place in the data, generator state, history). A
+//! new version grows beside the old one, reaches the disk, and takes its place by renaming; if the machine stops
+//! between the two renames, the old one is found under its other name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,8 @@ fn write(folder: &Path, params: &[Param], config: Option<&str>, optimizer: &Adam
     sync_folder(folder)
 }
 
-/// Reads a checkpoint into the parameters and the optimizer; `None` if there is none. An error leaves both as they were.
+/// Reads a checkpoint into the parameters and the optimizer; `None` if there is none. An error leaves both as they
+/// were.
 pub(super) fn load(
     folder: &Path,
     params: &[Param],

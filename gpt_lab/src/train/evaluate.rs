@@ -1,7 +1,7 @@
 //! The loss of a model without dropout.
 //!
-//! It stands here and not in [`eval`](crate::eval), since the training loop needs it for its validation loss, and `eval` is
-//! above the loop: it knows the models that the loop has trained.
+//! It stands here and not in [`eval`](crate::eval), since the training loop needs it for its validation loss, and
+//! `eval` is above the loop: it knows the models that the loop has trained.
 
 use super::Trainable;
 use crate::core::stop;

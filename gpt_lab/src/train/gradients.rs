@@ -80,8 +80,8 @@ pub(crate) fn require_trainable(params: &[Param]) -> Result<()> {
         return Ok(());
     }
     let found = format!("a model of {} parameters, all of them frozen", params.len());
-    let expected = "something that trains; with LoRA, pass the `Lora` itself (not its `model()`), with an active adapter \
-                    that is not merged";
+    let expected = "something that trains; with LoRA, pass the `Lora` itself (not its `model()`), with an active \
+                    adapter that is not merged";
     Err(Error::argument("model", found, expected))
 }
 

@@ -40,7 +40,8 @@ pub enum Stopped {
     Running,
     /// All steps were made.
     Finished,
-    /// The validation loss had not become better for long enough ([`TrainConfig::patience`](super::TrainConfig::patience)).
+    /// The validation loss had not become better for long enough
+    /// ([`TrainConfig::patience`](super::TrainConfig::patience)).
     NoProgress,
     /// The stop button was pressed; the model is as the last step left it.
     Interrupted,

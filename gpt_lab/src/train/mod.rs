@@ -1,7 +1,7 @@
 //! Training: gradients, the optimizer, the schedule of the learning rate, and the loop around them.
 //!
-//! The loop is [`train`]; notebooks, the command line and the tests all use this one. A model takes part by implementing
-//! [`Trainable`]; a display takes part by implementing [`Listener`].
+//! The loop is [`train`]; notebooks, the command line and the tests all use this one. A model takes part by
+//! implementing [`Trainable`]; a display takes part by implementing [`Listener`].
 
 mod adamw;
 mod checkpoint;
@@ -40,12 +40,12 @@ pub trait Trainable<B = Batch> {
     /// [train](Param::trainable) are changed.
     fn params(&self) -> Vec<Param>;
 
-    /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is on
-    /// exactly in a training pass.
+    /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is
+    /// on exactly in a training pass.
     fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor>;
 
-    /// The contents of `config.json` beside the weights, by which a checkpoint can be loaded as a model; `None` for a model
-    /// without such a file.
+    /// The contents of `config.json` beside the weights, by which a checkpoint can be loaded as a model; `None` for a
+    /// model without such a file.
     fn config_json(&self) -> Result<Option<String>> {
         Ok(None)
     }

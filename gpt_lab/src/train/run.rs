@@ -10,13 +10,13 @@ use crate::data::{Examples, Split};
 
 /// Trains a model in place and returns the record of it.
 ///
-/// The same model, data and configuration give the same numbers bit for bit on one machine, also if the run is stopped and
-/// resumed in between. The stop button ends it after the step it is in, and so does [`patience`](TrainConfig::patience);
-/// the model is as that step left it.
+/// The same model, data and configuration give the same numbers bit for bit on one machine, also if the run is stopped
+/// and resumed in between. The stop button ends it after the step it is in, and so does
+/// [`patience`](TrainConfig::patience); the model is as that step left it.
 ///
 /// # Errors
-/// - [`InvalidArgument`](crate::Error::InvalidArgument) for impossible settings, [`EmptyInput`](crate::Error::EmptyInput)
-///   without training rows;
+/// - [`InvalidArgument`](crate::Error::InvalidArgument) for impossible settings,
+///   [`EmptyInput`](crate::Error::EmptyInput) without training rows;
 /// - [`NoGradient`](crate::Error::NoGradient) if a parameter that should train is out of the loss's reach;
 /// - [`NotFinite`](crate::Error::NotFinite) if the loss or the gradient is; the weights are those of the step before;
 /// - those of reading and writing the checkpoint; an older one stays whole.

@@ -31,12 +31,12 @@ pub struct Experience {
 }
 
 impl ActorCritic {
-    /// Everything that is to be learnt from these completions and their scores: rewards with the price of the distance from
-    /// the reference, and advantages by generalised advantage estimation, whitened over the batch.
+    /// Everything that is to be learnt from these completions and their scores: rewards with the price of the distance
+    /// from the reference, and advantages by generalised advantage estimation, whitened over the batch.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for another number of scores than completions; [`Error::EmptyInput`] for fewer than two
-    /// tokens.
+    /// [`Error::InvalidArgument`] for another number of scores than completions; [`Error::EmptyInput`] for fewer than
+    /// two tokens.
     pub fn experience(&self, completions: Vec<Completion>, scores: Vec<f32>, config: &PpoConfig) -> Result<Experience> {
         let (n, given) = (completions.len(), scores.len());
         if n != given {

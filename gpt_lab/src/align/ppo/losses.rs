@@ -1,9 +1,9 @@
-//! The pieces of PPO for language models (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>; as applied to texts by
-//! Ziegler et al. 2019, <https://arxiv.org/abs/1909.08593>).
+//! The pieces of PPO for language models (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>; as applied to texts
+//! by Ziegler et al. 2019, <https://arxiv.org/abs/1909.08593>).
 //!
 //! A completion of T tokens is an episode of T steps: the state is the text so far, the action is the next token. All
-//! tensors are `[N, T]`, one row a completion, unless said otherwise; `mask` (u8) is 1 for tokens that were generated and 0
-//! behind the end, where the other tensors may hold anything. Means are over the tokens under the mask.
+//! tensors are `[N, T]`, one row a completion, unless said otherwise; `mask` (u8) is 1 for tokens that were generated
+//! and 0 behind the end, where the other tensors may hold anything. Means are over the tokens under the mask.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -36,8 +36,8 @@ pub struct Clipped {
     pub clip_fraction: f32,
 }
 
-/// Rewards of the tokens from the texts' `scores` `[N]` and the log-probabilities of the tokens under the model that wrote
-/// them and under the reference (Ziegler et al., equation 2).
+/// Rewards of the tokens from the texts' `scores` `[N]` and the log-probabilities of the tokens under the model that
+/// wrote them and under the reference (Ziegler et al., equation 2).
 pub fn token_rewards(
     old_logps: &Tensor,
     ref_logps: &Tensor,
@@ -82,7 +82,8 @@ pub fn advantages(rewards: &Tensor, values: &Tensor, mask: &Tensor, gamma: f64, 
     Ok(Advantages { advantages: tensor(advantages)?, returns: tensor(returns)? })
 }
 
-/// `(x − mean) / √(var + 1e-8)` over the tokens under the mask (variance with n − 1), zero elsewhere. No gradient passes.
+/// `(x − mean) / √(var + 1e-8)` over the tokens under the mask (variance with n − 1), zero elsewhere. No gradient
+/// passes.
 ///
 /// # Errors
 /// [`Error::EmptyInput`] for fewer than two tokens: one has no variance.
@@ -98,8 +99,8 @@ pub fn whiten(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     Ok(centred.broadcast_div(&(variance + 1e-8)?.sqrt()?)?)
 }
 
-/// `mean of max(−A ρ, −A clamp(ρ, 1 ± clip))` with `ρ = exp(new − old)` (Schulman et al. 2017, equation 7): no reward for moving
-/// further than `clip` in one go. The gradient goes to `new_logps`.
+/// `mean of max(−A ρ, −A clamp(ρ, 1 ± clip))` with `ρ = exp(new − old)` (Schulman et al. 2017, equation 7): no reward
+/// for moving further than `clip` in one go. The gradient goes to `new_logps`.
 pub fn policy_loss(
     new_logps: &Tensor,
     old_logps: &Tensor,

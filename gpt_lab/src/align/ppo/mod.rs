@@ -1,5 +1,5 @@
-//! Proximal policy optimisation (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>) for texts: the pieces, as pure
-//! functions of log-probabilities. The loop around them is [`train_ppo`](super::train_ppo).
+//! Proximal policy optimisation (Schulman et al. 2017, <https://arxiv.org/abs/1707.06347>) for texts: the pieces, as
+//! pure functions of log-probabilities. The loop around them is [`train_ppo`](super::train_ppo).
 
 pub(super) mod config;
 pub(super) mod experience;

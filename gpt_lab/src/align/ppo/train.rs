@@ -13,21 +13,23 @@ use crate::train::{
 };
 use crate::{Error, Param, Pass, Result, Rng};
 
-/// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters' dropout.
+/// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters'
+/// dropout.
 const PROMPTS: u64 = 1;
 const COMPLETIONS: u64 = 2;
 const ORDER: u64 = 3;
 const DROPOUT: u64 = 4;
 
-/// Trains a policy to earn the scores of `reward`: one number for each completion. Prompts are taken in random order, again
-/// and again.
+/// Trains a policy to earn the scores of `reward`: one number for each completion. Prompts are taken in random order,
+/// again and again.
 ///
-/// The same settings give the same numbers. The stop button ends the run between two steps, with the policy as it is then.
+/// The same settings give the same numbers. The stop button ends the run between two steps, with the policy as it is
+/// then.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for impossible settings, [`Error::EmptyInput`] without prompts; [`Error::NoGradient`] if
-/// something that should train is out of reach; [`Error::NotFinite`] for a score, loss or gradient that is no number: the
-/// weights are then those of the step before; those of `reward`.
+/// something that should train is out of reach; [`Error::NotFinite`] for a score, loss or gradient that is no number:
+/// the weights are then those of the step before; those of `reward`.
 pub fn train_ppo(
     actor: &ActorCritic,
     prompts: &[Vec<u32>],
@@ -208,7 +210,8 @@ mod tests {
         let experience = actor.experience(texts, scores, &config()).unwrap();
         let want: Vec<f32> = [1.0, -1.0, 0.5].iter().zip(&ended).map(|(score, penalty)| score - penalty).collect();
         assert_eq!(experience.scores, want);
-        // Ratio 1 everywhere: the policy's loss is minus the mean of whitened advantages, which is 0; nothing is clipped.
+        // Ratio 1 everywhere: the policy's loss is minus the mean of whitened advantages, which is 0; nothing is
+        // clipped.
         let losses = experience.losses(&actor, &[0, 1, 2], &config(), &mut Pass::eval()).unwrap();
         assert!(losses.policy.loss.to_scalar::<f32>().unwrap().abs() < 1e-5);
         assert_eq!((losses.policy.clip_fraction, losses.approx_kl), (0.0, 0.0));
