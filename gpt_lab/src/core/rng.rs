@@ -1,5 +1,5 @@
-//! Seeded random numbers. candle's own generator on the CPU cannot be seeded, so everything random in the lab draws from
-//! here: the same seed gives the same numbers on every run.
+//! Seeded random numbers. candle's own generator on the CPU cannot be seeded, so everything random in the lab draws
+//! from here: the same seed gives the same numbers on every run.
 
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;

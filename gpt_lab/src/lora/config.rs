@@ -12,7 +12,8 @@ const LARGEST_RANK: usize = 1 << 16;
 
 /// The settings of one adapter, with PEFT's names and defaults.
 ///
-/// PEFT's `fan_in_fan_out` is missing: each layer knows the layout of its weight. It is written to files as the model has it.
+/// PEFT's `fan_in_fan_out` is missing: each layer knows the layout of its weight. It is written to files as the model
+/// has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
     /// The rank.
@@ -45,8 +46,8 @@ pub struct LoraConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Targets {
-    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the MLP's,
-    /// `attn.c_proj` the attention's only.
+    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the
+    /// MLP's, `attn.c_proj` the attention's only.
     Names(Vec<String>),
     /// Layers whose whole name this regular expression matches; `all-linear` means every layer that there is.
     Pattern(String),
@@ -149,8 +150,8 @@ impl Targets {
     /// The places in this list of the names that it means.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not leave a
-    /// layer untrained without a word.
+    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not
+    /// leave a layer untrained without a word.
     pub fn select(&self, modules: &[String]) -> Result<Vec<usize>> {
         let nothing = |value: &str| {
             let expected = format!("something that fits one of this model's layers: {}", known(modules));

@@ -59,7 +59,7 @@ impl Trainable for Gpt2 {
     }
 
     fn config_json(&self) -> Result<Option<String>> {
-        crate::gpt2::weights::config_json(&self.config).map(Some)
+        crate::gpt2::config_json(&self.config).map(Some)
     }
 }
 
