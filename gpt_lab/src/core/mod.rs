@@ -8,6 +8,7 @@ pub(crate) mod hash;
 mod param;
 pub mod process;
 pub(crate) mod rng;
+pub(crate) mod safetensors;
 pub(crate) mod stop;
 pub(crate) mod threads;
 

@@ -7,7 +7,7 @@ use candle_core::{Tensor, Var};
 
 use crate::Result;
 
-/// A named weight and the answer to the question whether it trains. Clones share both.
+/// A named weight and whether it trains. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Param {
     name: String,
@@ -28,7 +28,7 @@ impl Param {
         Ok(copy)
     }
 
-    /// Its name in Hugging Face's layout, for instance `transformer.h.0.attn.c_attn.weight`.
+    /// The name in Hugging Face's layout, for instance `transformer.h.0.attn.c_attn.weight`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -48,7 +48,7 @@ impl Param {
         &self.var
     }
 
-    /// Whether training changes it.
+    /// True if training changes it.
     pub fn trainable(&self) -> bool {
         self.trainable.load(Ordering::Relaxed)
     }
@@ -58,12 +58,12 @@ impl Param {
         self.trainable.store(trainable, Ordering::Relaxed);
     }
 
-    /// Its shape.
+    /// The shape.
     pub fn dims(&self) -> &[usize] {
         self.var.dims()
     }
 
-    /// How many numbers it holds.
+    /// Number of values.
     pub fn count(&self) -> usize {
         self.var.elem_count()
     }

@@ -9,9 +9,9 @@ use crate::{Error, Result, Rng};
 
 /// `num_return_sequences` continuations of each prompt, best first if they come from a beam search.
 ///
-/// The prompts may differ in length: there is no padding, and each gives what it gives alone. Random numbers are drawn by
-/// the seed and the number of the continuation, so that the prompts do not disturb one another there either. When the stop
-/// button is pressed, all end where they are.
+/// The prompts may differ in length: there is no padding, and each gives what it gives alone. Random numbers are drawn
+/// by the seed and the number of the continuation, so that the prompts do not disturb one another there either. When
+/// the stop button is pressed, all end where they are.
 ///
 /// # Errors
 /// [`Error::EmptyInput`] for an empty prompt; [`Error::TokenOutOfRange`]; [`Error::InvalidArgument`] in the settings;
@@ -30,8 +30,8 @@ pub fn generate_ids(
     Ok(sequences.chunks(config.num_return_sequences).map(<[Sequence]>::to_vec).collect())
 }
 
-/// One drawn continuation of each prompt. Unlike [`generate_ids`], each prompt has random numbers of its own: what a policy
-/// learns from should not be six times the same dice.
+/// One drawn continuation of each prompt. Unlike [`generate_ids`], each prompt has random numbers of its own: what a
+/// policy learns from should not be six times the same dice.
 pub(crate) fn draw_ids(
     model: &dyn LanguageModel,
     prompts: &[Vec<u32>],
@@ -132,7 +132,7 @@ impl Batch {
         Ok(draw(&softmax(&scores), rng))
     }
 
-    /// Why a row ended; `None` while it has not.
+    /// The reason why a row ended; `None` while it has not.
     pub(super) fn ended(&self, row: usize) -> Option<Ended> {
         self.rows[row].ended
     }

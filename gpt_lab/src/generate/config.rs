@@ -7,8 +7,9 @@ use crate::{Error, Result};
 
 /// The settings by which a text is continued. The names are those of Hugging Face's `generate`, and mean the same.
 ///
-/// By default the likeliest token is taken every time (greedy). `do_sample` draws instead, and then `temperature`, `top_k` and
-/// `top_p` change what is drawn from. More than one of `num_beams` searches for the likeliest text as a whole.
+/// By default the likeliest token is taken every time (greedy). `do_sample` draws instead, and then `temperature`,
+/// `top_k` and `top_p` change what is drawn from. More than one of `num_beams` searches for the likeliest text as a
+/// whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateConfig {
     /// At most this many tokens after the prompt.
@@ -38,13 +39,14 @@ pub struct GenerateConfig {
     pub num_return_sequences: usize,
     /// So many texts are followed side by side; 1 is no search.
     pub num_beams: usize,
-    /// A text's score in the search is its log-probability divided by its length to this power: above 0 favours long texts.
+    /// A text's score in the search is its log-probability divided by its length to this power: above 0 favours long
+    /// texts.
     pub length_penalty: f64,
     /// When the search ends.
     pub early_stopping: EarlyStopping,
     /// The same seed draws the same tokens.
     pub seed: u64,
-    /// How many likely alternatives each [`Token`](super::Token) carries.
+    /// Number of likely alternatives that each [`Token`](super::Token) carries.
     pub alternatives: usize,
 }
 
@@ -55,7 +57,8 @@ pub enum EarlyStopping {
     True,
     /// `false`: when the best unfinished text, ended now, would score no better than the worst finished one.
     False,
-    /// `"never"`: when no unfinished text can do better any more, with a positive length penalty even at its greatest length.
+    /// `"never"`: when no unfinished text can do better any more, with a positive length penalty even at its greatest
+    /// length.
     Never,
 }
 
@@ -163,8 +166,8 @@ impl GenerateConfig {
     /// The most tokens that a text with a prompt of this length may have.
     ///
     /// # Errors
-    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context; [`Error::InvalidArgument`] if it leaves no
-    /// room after the prompt, as in transformers.
+    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context; [`Error::InvalidArgument`] if it
+    /// leaves no room after the prompt, as in transformers.
     pub(super) fn longest(&self, prompt: usize, context: usize) -> Result<usize> {
         let length = self.max_length.unwrap_or(usize::MAX);
         if self.max_length.is_some() && length > context {

@@ -8,8 +8,8 @@ use crate::{Error, Pass, Result};
 
 /// A model that can continue text.
 pub trait LanguageModel {
-    /// Logits `[B, T, V]` for ids `[B, T]` (u32): row `t` scores what comes after the first `t + 1` ids. With a cache in the pass (if
-    /// the model has one to give) those of the last position only, `[B, 1, V]`.
+    /// Logits `[B, T, V]` for ids `[B, T]` (u32): row `t` scores what comes after the first `t + 1` ids. With a cache
+    /// in the pass (if the model has one to give) those of the last position only, `[B, 1, V]`.
     fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor>;
 
     /// Number of tokens that it can see at once.
@@ -20,8 +20,8 @@ pub trait LanguageModel {
         Vec::new()
     }
 
-    /// An empty cache for this number of rows of at most `capacity` tokens, if the model keeps keys and values: then each token is
-    /// read once.
+    /// An empty cache for this number of rows of at most `capacity` tokens, if the model keeps keys and values: then
+    /// each token is read once.
     ///
     /// # Errors
     /// Those of [`KvCache::new`].

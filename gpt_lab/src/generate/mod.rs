@@ -1,9 +1,9 @@
 //! Text, one token after another: ask the model what may come next, choose, append, ask again.
 //!
-//! [`GenerateConfig`] says how. Scores pass through `processors`; [`generate_ids`] is the loop that takes the likeliest token or
-//! draws one (`sampler`), [`beam_search`] follows several texts at once. With a tokenizer, [`Generator`] hands out token by
-//! token, and [`generate`], [`generate_with`] and [`generate_many`] run to the end. [`score`] asks how likely a model finds a
-//! text that is there already.
+//! [`GenerateConfig`] says how. Scores pass through `processors`; [`generate_ids`] is the loop that takes the likeliest
+//! token or draws one (`sampler`), [`beam_search`] follows several texts at once. With a tokenizer, [`Generator`] hands
+//! out token by token, and [`generate`], [`generate_with`] and [`generate_many`] run to the end. [`score`] asks how
+//! likely a model finds a text that is there already.
 
 mod batch;
 mod beam;

@@ -9,8 +9,8 @@ use crate::{Error, Pass, Result};
 
 /// Texts as token ids, one a row, with the model's cache of what it has read of them if it has one.
 ///
-/// A model sees its last [`context`](LanguageModel::context) tokens: when a text grows longer, the window slides, positions
-/// are counted from its start, and everything in it is read again for each token.
+/// A model sees its last [`context`](LanguageModel::context) tokens: when a text grows longer, the window slides,
+/// positions are counted from its start, and everything in it is read again for each token.
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
     texts: Vec<Vec<u32>>,
@@ -43,8 +43,8 @@ impl Reader {
         self.cache.as_mut().map_or(Ok(()), |cache| cache.reorder(&parents))
     }
 
-    /// The logits of what comes next in each of these rows. Rows that lack one token are read together, others one by one, each
-    /// as if it were alone; equal texts are read once.
+    /// The logits of what comes next in each of these rows. Rows that lack one token are read together, others one by
+    /// one, each as if it were alone; equal texts are read once.
     pub(super) fn next_logits(&mut self, model: &dyn LanguageModel, which: &[usize]) -> Result<Vec<Vec<f32>>> {
         let one_more = |row: usize| match &self.cache {
             Some(cache) => cache.len(row) + 1 == self.texts[row].len() && self.texts[row].len() <= cache.capacity(),
@@ -94,7 +94,8 @@ impl Reader {
             Some(cache) if text.len() <= cache.capacity() => {
                 forward(&text[cache.len(row)..], &mut Pass::cached(cache, &[row]))?
             }
-            // The window has slid, and every position with it: all is read again, in a new cache, for the last logits only.
+            // The window has slid, and every position with it: all is read again, in a new cache, for the last logits
+            // only.
             Some(cache) => forward(window, &mut Pass::cached(&mut cache.another(1, window.len())?, &[0]))?,
             None => forward(window, &mut Pass::eval())?,
         };

@@ -1,4 +1,4 @@
-//! How likely a model finds each token of a text.
+//! The probabilities that a model gives to the tokens of a text.
 
 use candle_core::{Device, Tensor};
 
@@ -11,7 +11,7 @@ use crate::{Error, Pass, Result};
 /// The tokens of a text, each with the probability that the model gives it after what comes before, and with the
 /// `alternatives` likeliest ones. The first is judged as the beginning of a text.
 ///
-/// Where the text is longer than the model's context, each token is judged after at least half a context.
+/// In a text longer than the model's context, each token is judged after at least half a context.
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`]; [`Error::EmptyInput`] for an empty text; those of the model.

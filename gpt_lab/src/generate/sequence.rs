@@ -18,7 +18,8 @@ pub struct Sequence {
     pub ids: Vec<u32>,
     /// Number of tokens in the prompt.
     pub prompt: usize,
-    /// Its score, if a beam search found it: the sum of log-probabilities over the number of tokens to the power `length_penalty`.
+    /// Its score, if a beam search found it: the sum of log-probabilities over the number of tokens to the power
+    /// `length_penalty`.
     pub score: Option<f32>,
     /// The reason why it ended.
     pub ended: Ended,

@@ -7,11 +7,11 @@ use crate::{Error, Result};
 /// A token with the probability that the model gave it before it was chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Token {
-    /// Its id.
+    /// The id.
     pub id: u32,
-    /// What it adds to the text: nothing where a character is not finished yet.
+    /// The text that it adds: empty while a character is not finished.
     pub text: String,
-    /// Its probability by the model itself: softmax of the logits, before temperature, top-k and top-p.
+    /// The probability by the model itself: softmax of the logits, before temperature, top-k and top-p.
     pub probability: f32,
     /// The likeliest tokens at this place with their texts and probabilities, best first.
     pub alternatives: Vec<(u32, String, f32)>,

@@ -2,9 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::config::{Activation, Gpt2Config};
+use super::activation::Activation;
+use super::config::Gpt2Config;
 use crate::nn::{Linear, Source, dropout};
-use crate::{Error, Param, Pass, Result, ops};
+use crate::{Error, Param, Pass, Result};
 
 /// Two linear layers with an activation between them, applied to every position alike.
 #[derive(Debug, Clone)]
@@ -42,18 +43,5 @@ impl FeedForward {
     /// Its parameters, in order.
     pub fn params(&self) -> Vec<Param> {
         [self.c_fc.params(), self.c_proj.params()].concat()
-    }
-}
-
-impl Activation {
-    /// The function, element by element.
-    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Activation::GeluTanh => ops::gelu(x),
-            Activation::GeluExact => ops::gelu_exact(x),
-            Activation::Relu => Ok(x.relu()?),
-            Activation::Silu => Ok(x.silu()?),
-            Activation::Tanh => Ok(x.tanh()?),
-        }
     }
 }

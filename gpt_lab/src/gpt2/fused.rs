@@ -1,20 +1,21 @@
 //! A transformer block as two operations instead of eleven: for training, and for prompts of many tokens.
 //!
-//! The numbers are those of [`Block::forward`] layer by layer, bit for bit, so that an adapter that adds nothing changes nothing.
+//! The numbers are those of [`Block::forward`] layer by layer, bit for bit, so that an adapter that adds nothing
+//! changes nothing.
 
 use candle_core::{D, Tensor};
 
+use super::activation::Activation;
 use super::attention::Attention;
 use super::block::Block;
-use super::config::Activation;
 use super::feed_forward::FeedForward;
 use crate::nn::LayerNorm;
 use crate::ops::{self, AttentionBlock, MlpBlock};
 use crate::{Param, Pass, Result};
 
 impl Block {
-    /// `[B, T, C]` → `[B, T, C]`; none where the layers are needed one by one: for adapters, a cache, weights in 8 bits, another activation,
-    /// or so few rows that single layers are faster.
+    /// `[B, T, C]` → `[B, T, C]`; none where the layers are needed one by one: for adapters, a cache, weights in 8
+    /// bits, another activation, or so few rows that single layers are faster.
     pub(super) fn fused(&self, x: &Tensor, pass: &mut Pass) -> Result<Option<Tensor>> {
         let few = x.elem_count() <= ops::FEW * x.dim(D::Minus1)?;
         if few || !pass.is_plain() {

@@ -6,12 +6,13 @@ use crate::nn::Weight;
 use crate::{Param, Result};
 
 impl Gpt2 {
-    /// A copy with matrices in 8 bits: those of the blocks, the token embeddings and the output head. Layer norms, biases and positions
-    /// stay as they are. It writes, with a quarter of the memory; it does not train and is not saved. Adapters must be
-    /// [merged](crate::lora::Lora::merge_and_unload) first.
+    /// A copy with matrices in 8 bits: those of the blocks, the token embeddings and the output head. Layer norms,
+    /// biases and positions stay as they are. It writes, with a quarter of the memory; it does not train and is not
+    /// saved. Adapters must be [merged](crate::lora::Lora::merge_and_unload) first.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a model with active adapters: they would be lost in silence.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a model with active adapters: they would be lost
+    /// in silence.
     pub fn to_int8(&self) -> Result<Gpt2> {
         let table = |weight: &Weight| weight.to_int8(true);
         Ok(Gpt2 {

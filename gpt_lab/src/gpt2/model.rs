@@ -12,7 +12,7 @@ use crate::{Error, Param, Pass, Result, Rng, ops};
 /// GPT-2 with a language-modelling head. Clones share their weights.
 #[derive(Debug, Clone)]
 pub struct Gpt2 {
-    /// Its shape.
+    /// The sizes and settings.
     pub config: Gpt2Config,
     /// Token embeddings, `[V, C]`.
     pub wte: Weight,
@@ -28,7 +28,7 @@ pub struct Gpt2 {
     pub lm_head_bias: Option<Param>,
 }
 
-/// What a forward pass went through.
+/// The intermediate results of a forward pass.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// `[B, T, V]`.
@@ -43,9 +43,13 @@ pub struct Inspection {
     pub attentions: Vec<Tensor>,
 }
 
+/// Names and shapes of parameters.
+type Shapes = Vec<(String, Vec<usize>)>;
+
 impl Gpt2 {
-    /// A new model with GPT-2's initial weights: normal with standard deviation `initializer_range`, divided by `√(2 · n_layer)`
-    /// for the projections into the residual stream (which adds up that many of them), biases 0, layer norms 1 and 0.
+    /// A new model with GPT-2's initial weights: normal with standard deviation `initializer_range`, divided by `√(2 ·
+    /// n_layer)` for the projections into the residual stream (which adds up that many of them), biases 0, layer norms
+    /// 1 and 0.
     pub fn new(config: &Gpt2Config, seed: u64) -> Result<Self> {
         let mut rng = Rng::new(seed);
         let std = config.initializer_range as f32;
@@ -65,7 +69,7 @@ impl Gpt2 {
         })
     }
 
-    /// The one place that says which parameters there are, under which names and in which shapes.
+    /// A model with values from this source: the one list of all parameters, their names and their shapes.
     pub(super) fn build(config: &Gpt2Config, source: Source) -> Result<Self> {
         config.validate()?;
         let (v, c) = (config.vocab_size, config.n_embd);
@@ -98,8 +102,8 @@ impl Gpt2 {
     }
 
     /// A model with parameters of one number each, and the shapes that they should have.
-    fn skeleton(config: &Gpt2Config) -> Result<(Self, Vec<(String, Vec<usize>)>)> {
-        let mut shapes = Vec::new();
+    fn skeleton(config: &Gpt2Config) -> Result<(Self, Shapes)> {
+        let mut shapes = Shapes::new();
         let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
         let model = Self::build(config, &mut |name, shape| {
             shapes.push((name.to_string(), shape.to_vec()));
@@ -108,14 +112,14 @@ impl Gpt2 {
         Ok((model, shapes))
     }
 
-    /// Logits `[B, T, V]` for ids `[B, T]` (u32 or i64): row `t` scores every token as the next one after the ids up to and
-    /// including `t`. With a cache in the pass, the ids continue what it holds, and the logits are those of the last position only,
-    /// `[B, 1, V]`, without gradients.
+    /// Logits `[B, T, V]` for ids `[B, T]` (u32 or i64): row `t` scores every token as the next one after the ids up to
+    /// and including `t`. With a cache in the pass, the ids continue what it holds, and the logits are those of the
+    /// last position only, `[B, 1, V]`, without gradients.
     ///
     /// # Errors
-    /// [`Error::TokenOutOfRange`] for an id outside the vocabulary; [`Error::SequenceTooLong`] for more than `n_positions` tokens, or
-    /// more than a cache has room for; [`Error::EmptyInput`] for no tokens at all; [`Error::InvalidArgument`] for rows that a cache
-    /// lacks. After an error a cache holds what it held before.
+    /// [`Error::TokenOutOfRange`] for an id outside the vocabulary; [`Error::SequenceTooLong`] for more than
+    /// `n_positions` tokens, or more than a cache has room for; [`Error::EmptyInput`] for no tokens at all;
+    /// [`Error::InvalidArgument`] for rows that a cache lacks. After an error a cache holds what it held before.
     pub fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         on_a_worker(|| {
             let x = self.stream(ids, pass, &mut |_| {})?; // [B, T, C]
@@ -150,8 +154,8 @@ impl Gpt2 {
         })
     }
 
-    /// The mean of `−log p(targets[b, t] | inputs[b, ..=t])`: the targets are shifted already, as windows of a corpus give them.
-    /// Both are `[B, T]`; targets of −100 do not count.
+    /// The mean of `−log p(targets[b, t] | inputs[b, ..=t])`: the targets are shifted already, as windows of a corpus
+    /// give them. Both are `[B, T]`; targets of −100 do not count.
     pub fn loss(&self, inputs: &Tensor, targets: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         on_a_worker(|| {
             let logits = self.forward(inputs, pass)?; // [B, T, V]
@@ -159,8 +163,8 @@ impl Gpt2 {
         })
     }
 
-    /// The mean of `−log p(label[t] | ids before t)` over all `t ≥ 1` in evaluation, as Hugging Face's `labels=` computes it: `labels`
-    /// has the shape of `ids` and is shifted in here; labels of −100 do not count.
+    /// The mean of `−log p(label[t] | ids before t)` over all `t ≥ 1` in evaluation, as Hugging Face's `labels=`
+    /// computes it: `labels` has the shape of `ids` and is shifted in here; labels of −100 do not count.
     pub fn loss_hf(&self, ids: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let (b, t) = ids.dims2()?;
         if labels.dims() != ids.dims() {
@@ -173,7 +177,8 @@ impl Gpt2 {
         self.loss(ids, &targets, &mut Pass::eval())
     }
 
-    /// Every parameter, from the embeddings to the head. A tied head is not listed a second time; weights in 8 bits are no parameters.
+    /// Every parameter, from the embeddings to the head. A tied head is not listed a second time; weights in 8 bits are
+    /// no parameters.
     pub fn params(&self) -> Vec<Param> {
         let mut params: Vec<Param> = self.wte.param().into_iter().chain([&self.wpe]).cloned().collect();
         params.extend(self.blocks.iter().flat_map(Block::params));
@@ -200,27 +205,28 @@ impl Gpt2 {
         })
     }
 
-    /// How many numbers these hold.
+    /// Number of values in all parameters.
     pub fn num_params(&self) -> usize {
         self.params().iter().map(Param::count).sum()
     }
 
-    /// The longest sequence it takes.
+    /// Length of the longest sequence that it takes.
     pub fn n_positions(&self) -> usize {
         self.config.n_positions
     }
 
-    /// How many tokens it knows.
+    /// Number of tokens in its vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.config.vocab_size
     }
 
-    /// Its parts with their shapes and sizes, as a tree.
+    /// The parts with their shapes and sizes, as a tree.
     pub fn summary(&self) -> TreeNode {
         TreeNode::of("Gpt2", &self.params())
     }
 
-    /// The residual stream `[B, T, C]` up to the final norm. `seen` is called with the embeddings and with what leaves each block.
+    /// The residual stream `[B, T, C]` up to the final norm. `seen` is called with the embeddings and with what leaves
+    /// each block.
     fn stream(&self, ids: &Tensor, pass: &mut Pass, seen: &mut dyn FnMut(&Tensor)) -> Result<Tensor> {
         let (b, t) = ids.dims2()?;
         if let Some(cache) = pass.cache() {

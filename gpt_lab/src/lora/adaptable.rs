@@ -23,8 +23,8 @@ pub trait Adaptable: Clone {
     }
 }
 
-/// The parts of a model that its adapters work on. Without the model's type, so that the code for them is compiled once and not in
-/// every cell.
+/// The parts of a model that its adapters work on. Without the model's type, so that the code for them is compiled once
+/// and not in every cell.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     /// [`Adaptable::base_params`].

@@ -1,6 +1,7 @@
 //! The adapters of a model: add, choose, switch off, merge, remove.
 //!
-//! All of it is about parameters and layers and nothing about the model's type, so that it is compiled once and not in every cell.
+//! All of it is about parameters and layers and nothing about the model's type, so that it is compiled once and not in
+//! every cell.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,10 +43,11 @@ impl Adapters {
     /// Adds a fresh adapter, whose numbers follow from the seed. The first one becomes active.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a name that is taken or no name for a folder, settings that make no sense, targets that the
-    /// model lacks.
+    /// [`Error::InvalidArgument`] for a name that is taken or no name for a folder, settings that make no sense,
+    /// targets that the model lacks.
     pub fn add(&self, name: &str, config: &LoraConfig, seed: u64) -> Result<()> {
-        // The new adapter's own values of the model's parameters begin with the base's, not with those of an active adapter.
+        // The new adapter's own values of the model's parameters begin with the base's, not with those of an active
+        // adapter.
         let adapter = {
             let _until_the_end = self.without()?;
             NamedAdapter::new(name, config, &self.model, seed)?
@@ -58,8 +60,8 @@ impl Adapters {
     /// # Errors
     /// - [`Error::FileNotFound`], [`Error::TruncatedFile`], [`Error::NonFiniteWeight`]: as for models;
     /// - [`Error::UnsupportedPeftType`]: another kind of adapter, or a feature that changes the numbers;
-    /// - [`Error::AdapterBaseMismatch`]: targets that the model lacks, keys that have no place in it, tensors of another shape
-    ///   (another base model, or another rank than the configuration says);
+    /// - [`Error::AdapterBaseMismatch`]: targets that the model lacks, keys that have no place in it, tensors of
+    ///   another shape (another base model, or another rank than the configuration says);
     /// - [`Error::MissingTensor`]: a tensor that the configuration asks for.
     pub fn load(&self, name: &str, dir: impl AsRef<Path>) -> Result<()> {
         self.insert(peft::load(name, dir.as_ref(), &self.model)?)
@@ -78,12 +80,12 @@ impl Adapters {
         peft::save(&state.adapters[at], is_in, dir, &self.model)
     }
 
-    /// Chooses the adapters that act: one, several (their updates add up) or none. Only these train. Takes merged ones out of the
-    /// weights first.
+    /// Chooses the adapters that act: one, several (their updates add up) or none. Only these train. Takes merged ones
+    /// out of the weights first.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a name that there is not, one that comes twice, or two adapters that both have their own
-    /// values of one parameter.
+    /// [`Error::InvalidArgument`] for a name that there is not, one that comes twice, or two adapters that both have
+    /// their own values of one parameter.
     pub fn activate<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Result<()> {
         self.activate_all(names.into_iter().map(|name| name.as_ref().to_string()).collect())
     }
@@ -113,8 +115,8 @@ impl Adapters {
         Ok(state.adapters[state.position(name)?].config.clone())
     }
 
-    /// Adds the active adapters' updates to the weights: `W ← W + s (B A)ᵀ`. The model then costs what it cost without adapters,
-    /// and nothing trains. A copy of each changed weight is kept for [`Adapters::unmerge`].
+    /// Adds the active adapters' updates to the weights: `W ← W + s (B A)ᵀ`. The model then costs what it cost without
+    /// adapters, and nothing trains. A copy of each changed weight is kept for [`Adapters::unmerge`].
     pub fn merge(&self) -> Result<()> {
         self.lock().change(&self.model.targets, |state| state.merge = true)
     }
@@ -141,13 +143,15 @@ impl Adapters {
         })
     }
 
-    /// The parameters that train: A and B of the active adapters, and the parameters that these have their own values of.
+    /// The parameters that train: A and B of the active adapters, and the parameters that these have their own values
+    /// of.
     pub fn params(&self) -> Vec<Param> {
         let state = self.lock();
         state.active.iter().flat_map(|name| state.get(name).params()).collect()
     }
 
-    /// Every parameter: the model's, then A and B of every adapter. An audit of these shows that the base costs nothing.
+    /// Every parameter: the model's, then A and B of every adapter. An audit of these shows that the base costs
+    /// nothing.
     pub fn all_params(&self) -> Vec<Param> {
         let state = self.lock();
         let added = state.adapters.iter().flat_map(NamedAdapter::low_rank_params);

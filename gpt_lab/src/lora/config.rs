@@ -47,8 +47,8 @@ pub struct LoraConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Targets {
-    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the MLP's,
-    /// `attn.c_proj` the attention's only.
+    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the
+    /// MLP's, `attn.c_proj` the attention's only.
     Names(Vec<String>),
     /// Layers whose whole name this regular expression matches; `all-linear` means every layer that there is.
     Pattern(String),
@@ -152,8 +152,8 @@ impl Targets {
     /// The places in this list of the names that it means.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not leave a
-    /// layer untrained without a word.
+    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not
+    /// leave a layer untrained without a word.
     pub fn select(&self, modules: &[String]) -> Result<Vec<usize>> {
         let nothing = |value: &str| {
             let expected = format!("something that fits one of this model's layers: {}", known(modules));

@@ -21,8 +21,8 @@ pub(super) struct NamedAdapter {
     pub owned: Vec<Owned>,
 }
 
-/// A parameter of the model that an adapter has its own values for. While the adapter acts, these are in the model and the
-/// model's values are kept here; otherwise it is the other way round.
+/// A parameter of the model that an adapter has its own values for. While the adapter acts, these are in the model and
+/// the model's values are kept here; otherwise it is the other way round.
 #[derive(Debug)]
 pub(super) struct Owned {
     /// The model's parameter.
@@ -34,8 +34,8 @@ pub(super) struct Owned {
 }
 
 impl NamedAdapter {
-    /// A fresh adapter. A of the layer number `i` is drawn from stream `2 i` of the seed, B, if it is not zero, from `2 i + 1`:
-    /// the same layer gets the same numbers whatever else is adapted.
+    /// A fresh adapter. A of the layer number `i` is drawn from stream `2 i` of the seed, B, if it is not zero, from `2
+    /// i + 1`: the same layer gets the same numbers whatever else is adapted.
     pub fn new(name: &str, config: &LoraConfig, model: &Base, seed: u64) -> Result<Self> {
         config.validate()?;
         let Base { params, targets, tied, .. } = model;

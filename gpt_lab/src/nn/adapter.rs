@@ -1,8 +1,8 @@
 //! The place where a linear layer carries adapters.
 //!
-//! It is plain data that every linear layer owns, beside its [`Param`]s, and that knows nothing of how adapters are made,
-//! chosen or stored: that is the part of [`lora`](crate::lora). So a model needs no wrapper types to be adapted, and its forward
-//! function is the same with adapters and without.
+//! It is plain data that every linear layer owns, beside its [`Param`]s, and that knows nothing of how adapters are
+//! made, chosen or stored: that is the part of [`lora`](crate::lora). So a model needs no wrapper types to be adapted,
+//! and its forward function is the same with adapters and without.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,27 +1,26 @@
 //! Keys and values kept, so that a model that writes reads every token once.
 //!
-//! Attention needs the keys and values of earlier positions, and these never change: causal attention lets no position see a later
-//! one. With them kept, one more token costs the work of one position instead of that of the whole text.
+//! Attention needs the keys and values of earlier positions, and these never change: causal attention lets no position
+//! see a later one. With them kept, one more token costs the work of one position instead of that of the whole text.
 
-use candle_core::{Device, Tensor};
-
-use crate::ops::{Kept, Query};
-use crate::{Error, Result, ops};
+use crate::ops::Kept;
+use crate::{Error, Result};
 
 /// The keys and values of everything that has been read, for several rows (texts) of different lengths.
 ///
-/// Memory for all positions is reserved at the beginning and taken from the system as it fills; a step neither moves nor
-/// copies old keys and values. Nor does a beam search that continues one row's text in another row: each row has a list that
-/// says, position by position, in which row's memory the key and the value lie, and only that list is copied.
+/// Memory for all positions is reserved at the beginning and taken from the system as it fills; a step neither moves
+/// nor copies old keys and values. Nor does a beam search that continues one row's text in another row: each row has a
+/// list that says, position by position, in which row's memory the key and the value lie, and only that list is copied.
 #[derive(Debug, Clone)]
 pub struct KvCache {
-    shape: CacheShape,
+    pub(super) shape: CacheShape,
     capacity: usize,
     layers: Vec<Layer>,
-    /// For each row the memory row of each of its positions; behind its length, those of a pass that did not come to its end.
-    places: Vec<Vec<u32>>,
+    /// For each row the memory row of each of its positions; behind its length, those of a pass that did not come to
+    /// its end.
+    pub(super) places: Vec<Vec<u32>>,
     /// Number of tokens of each row.
-    lengths: Vec<usize>,
+    pub(super) lengths: Vec<usize>,
 }
 
 /// The sizes of a model that its cache depends on.
@@ -51,7 +50,8 @@ impl KvCache {
     /// An empty cache for this number of rows, each of at most `capacity` tokens.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for no rows or a capacity of 0; [`Error::SequenceTooLong`] for one beyond the model's context.
+    /// [`Error::InvalidArgument`] for no rows or a capacity of 0; [`Error::SequenceTooLong`] for one beyond the model's
+    /// context.
     pub fn new(shape: impl Into<CacheShape>, rows: usize, capacity: usize) -> Result<Self> {
         Self::of(shape.into(), rows, capacity)
     }
@@ -137,7 +137,7 @@ impl KvCache {
     }
 
     /// Writes the key and the value of one position, `[2C]`.
-    fn write(&mut self, layer: usize, row: usize, position: usize, kv: &[f32]) {
+    pub(super) fn write(&mut self, layer: usize, row: usize, position: usize, kv: &[f32]) {
         let (d, (key, value)) = (self.shape.head_size, kv.split_at(self.shape.width()));
         for head in 0..self.shape.n_head {
             let at = self.kept(layer).at(row, head, position);
@@ -147,7 +147,8 @@ impl KvCache {
         }
     }
 
-    fn kept(&self, layer: usize) -> Kept<'_> {
+    /// The keys and values of a layer, for attention.
+    pub(super) fn kept(&self, layer: usize) -> Kept<'_> {
         let Layer { keys, values } = &self.layers[layer];
         Kept { keys, values, n_head: self.shape.n_head, capacity: self.capacity, d: self.shape.head_size }
     }
@@ -155,7 +156,7 @@ impl KvCache {
 
 impl CacheShape {
     /// Width of all heads together (C).
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.n_head * self.head_size
     }
 }
@@ -166,92 +167,10 @@ impl std::fmt::Display for CacheShape {
     }
 }
 
-/// A cache on its way through a model, with the rows that the input continues.
-#[derive(Debug)]
-pub(crate) struct CacheRows<'a> {
-    cache: &'a mut KvCache,
-    rows: &'a [usize],
-}
-
-impl<'a> CacheRows<'a> {
-    pub(super) fn new(cache: &'a mut KvCache, rows: &'a [usize]) -> Self {
-        CacheRows { cache, rows }
-    }
-
-    /// Position of the first token of this row of the input.
-    pub(super) fn first_position(&self, row: usize) -> usize {
-        self.cache.len(self.rows[row])
-    }
-
-    /// Makes room for an input of shape `[B, T]` to a model of this shape. It counts as read after [`CacheRows::finish`] only: after
-    /// an error the cache holds what it held before.
-    pub(crate) fn begin(&mut self, (b, t): (usize, usize), model: CacheShape) -> Result<()> {
-        let (cache, rows) = (&mut *self.cache, self.rows);
-        if b != rows.len() {
-            let expected = format!("one row of the cache for each of the {b} rows of ids");
-            return Err(Error::argument("rows", format!("{rows:?}"), expected));
-        }
-        let sizes = |shape: CacheShape| (shape.n_layer, shape.n_head, shape.head_size);
-        if sizes(cache.shape) != sizes(model) {
-            let expected = format!("one for this model's {model}");
-            return Err(Error::argument("cache", format!("a cache for {}", cache.shape), expected));
-        }
-        for (at, &row) in rows.iter().enumerate() {
-            if row >= cache.rows() || rows[..at].contains(&row) {
-                let expected = format!("different rows of the {} that the cache has", cache.rows());
-                return Err(Error::argument("rows", format!("{rows:?}"), expected));
-            }
-        }
-        if let Some(&row) = rows.iter().find(|&&row| cache.len(row) + t > cache.capacity) {
-            return Err(Error::SequenceTooLong { length: cache.len(row) + t, limit: cache.capacity });
-        }
-        for &row in rows {
-            cache.places[row].truncate(cache.lengths[row]);
-            cache.places[row].extend(std::iter::repeat_n(row as u32, t));
-        }
-        Ok(())
-    }
-
-    /// Counts the input as read.
-    pub(crate) fn finish(&mut self) {
-        for &row in self.rows {
-            self.cache.lengths[row] = self.cache.places[row].len();
-        }
-    }
-
-    /// Keeps the keys and values of `[B, T, 3C]` queries, keys and values of a block, then lets the queries attend to all that is
-    /// kept: `[B, T, C]`, without gradients.
-    ///
-    /// A text read from its start sees nothing but itself, so that the faster attention of many positions will do.
-    pub(crate) fn attend(&mut self, layer: usize, qkv: &Tensor, scale: f64) -> Result<Tensor> {
-        let (b, t, _) = qkv.dims3()?;
-        let numbers = qkv.flatten_all()?.to_vec1::<f32>()?;
-        self.keep(layer, &numbers, t);
-        if t > 1 && (0..b).all(|row| self.first_position(row) == 0) {
-            return ops::causal_attention(&qkv.detach(), self.cache.shape.n_head, scale, None);
-        }
-        let c = self.cache.shape.width();
-        let mut queries = Vec::with_capacity(b * t);
-        for (i, qkv) in numbers.chunks_exact(3 * c).enumerate() {
-            let places = &self.cache.places[self.rows[i / t]];
-            queries.push(Query { q: &qkv[..c], rows: &places[..places.len() - t + 1 + i % t] });
-        }
-        let y = self.cache.kept(layer).attend(&queries, scale as f32);
-        Ok(Tensor::from_vec(y, (b, t, c), &Device::Cpu)?)
-    }
-
-    fn keep(&mut self, layer: usize, qkv: &[f32], t: usize) {
-        let c = self.cache.shape.width();
-        for (&row, qkv) in self.rows.iter().zip(qkv.chunks_exact(t * 3 * c)) {
-            for (position, qkv) in (self.cache.len(row)..).zip(qkv.chunks_exact(3 * c)) {
-                self.cache.write(layer, row, position, &qkv[c..]);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
+
     use super::*;
     use crate::Pass;
     use crate::gpt2::{Gpt2, Gpt2Config};
@@ -280,7 +199,7 @@ mod tests {
 
     const TEXT: [u32; 12] = [3, 14, 15, 9, 26, 5, 30, 0, 9, 7, 9, 3];
 
-    /// What the model says after this text, all read at once without a cache.
+    /// The logits after this text, all read at once without a cache.
     fn uncached(model: &Gpt2, text: &[u32]) -> Tensor {
         model.forward(&ids(&[text]), &mut Pass::eval()).unwrap().narrow(1, text.len() - 1, 1).unwrap()
     }

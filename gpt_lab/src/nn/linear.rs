@@ -1,4 +1,5 @@
-//! The linear layer of all models, with its low-rank adapters (Hu et al. 2021, "LoRA", <https://arxiv.org/abs/2106.09685>).
+//! The linear layer of all models, with its low-rank adapters (Hu et al. 2021, "LoRA",
+//! <https://arxiv.org/abs/2106.09685>).
 
 use candle_core::Tensor;
 
@@ -8,7 +9,8 @@ use super::{Adapter, AdapterSlot, Pass, Weight};
 use crate::ops::{self, LowRank, Projection};
 use crate::{Error, Param, Result};
 
-/// A linear layer. GPT-2 stores its weights input first (`Conv1D`), PyTorch's `nn.Linear` output first. Clones share everything.
+/// A linear layer. GPT-2 stores its weights input first (`Conv1D`), PyTorch's `nn.Linear` output first. Clones share
+/// everything.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// `[n_in, n_out]`, or `[n_out, n_in]` if `transposed`.

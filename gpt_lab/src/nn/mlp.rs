@@ -13,8 +13,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A network of these widths, such as `[2, 4, 2]` for two layers, with PyTorch's initial weights: all of them, and the biases,
-    /// uniform within ±1/√n_in.
+    /// A network of these widths, such as `[2, 4, 2]` for two layers, with PyTorch's initial weights: all of them, and
+    /// the biases, uniform within ±1/√n_in.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for fewer than two widths or a width of 0.

@@ -1,9 +1,10 @@
 //! Layers that models share, and the pass that runs through them.
 //!
-//! Reading order: `linear` (with the formula of LoRA) and `weight`, `layer_norm`, `dropout`, `pass`, `kv_cache`; `adapter` is the slot
-//! in which a linear layer carries adapters, `mlp` a network small enough to print.
+//! Reading order: `linear` (with the formula of LoRA) and `weight`, `layer_norm`, `dropout`, `pass`, `kv_cache` and
+//! `cache_rows`; `adapter` is the slot in which a linear layer carries adapters, `mlp` a network small enough to print.
 
 mod adapter;
+mod cache_rows;
 mod dropout;
 mod kv_cache;
 mod layer_norm;

@@ -2,13 +2,15 @@
 
 use candle_core::Tensor;
 
-use super::kv_cache::{CacheRows, KvCache};
+use super::cache_rows::CacheRows;
+use super::kv_cache::KvCache;
 use crate::{Result, Rng, ops};
 
-/// One run through a model: which layers draw dropout masks, and the keys and values of what was read before, if they were kept.
+/// One run through a model: which layers draw dropout masks, and the keys and values of what was read before, if they
+/// were kept.
 ///
-/// Every layer is handed the pass, so that a model has one forward function for training, for evaluation and for writing with a
-/// cache.
+/// Every layer is handed the pass, so that a model has one forward function for training, for evaluation and for
+/// writing with a cache.
 #[derive(Debug)]
 pub struct Pass<'a> {
     dropout: Option<Masks>,
@@ -34,14 +36,14 @@ impl<'a> Pass<'a> {
         Pass { dropout: Some(Masks { rng: rng.into(), adapters_only: false }), ..Pass::eval() }
     }
 
-    /// Training with dropout in the adapters only. The frozen body then gives the same text the same probabilities every time, apart
-    /// from the adapters' own noise: PPO's ratio of new to old needs that.
+    /// Training with dropout in the adapters only. The frozen body then gives the same text the same probabilities
+    /// every time, apart from the adapters' own noise: PPO's ratio of new to old needs that.
     pub fn train_adapters(rng: impl Into<Rng>) -> Self {
         Pass { dropout: Some(Masks { rng: rng.into(), adapters_only: true }), ..Pass::eval() }
     }
 
-    /// Evaluation of a text's continuation: row `i` of the input follows what the cache holds in its row `rows[i]`, and is kept
-    /// there too.
+    /// Evaluation of a text's continuation: row `i` of the input follows what the cache holds in its row `rows[i]`, and
+    /// is kept there too.
     pub fn cached(cache: &'a mut KvCache, rows: &'a [usize]) -> Self {
         Pass { cache: Some(CacheRows::new(cache, rows)), ..Pass::eval() }
     }

@@ -12,8 +12,9 @@ use crate::{Error, Param, Result};
 pub enum Weight {
     /// In 32 bits. It may train.
     F32(Param),
-    /// In 8 bits, for writing: a model that writes one token reads all of its weights and does next to nothing with each, so that the
-    /// speed of memory decides, and a quarter of the bytes is a quarter of the reading. It costs accuracy and cannot train.
+    /// In 8 bits, for writing: a model that writes one token reads all of its weights and does next to nothing with
+    /// each, so that the speed of memory decides, and a quarter of the bytes is a quarter of the reading. It costs
+    /// accuracy and cannot train.
     Int8(Int8Weight),
 }
 

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::pairwise_loss;
 use crate::core::files::write_atomically;
+use crate::core::safetensors::to_safetensors;
 use crate::data::Pairs;
-use crate::gpt2::weights::{read_with_score, to_safetensors};
-use crate::gpt2::{Gpt2, Gpt2Config};
+use crate::gpt2::{Gpt2, Gpt2Config, read_with_score};
 use crate::lora::Adaptable;
 use crate::nn::Linear;
 use crate::train::Trainable;
@@ -145,7 +145,7 @@ fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>
 fn config_json(config: &Gpt2Config) -> Result<String> {
     // It has no output head.
     let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() };
-    let mut json = crate::gpt2::weights::config_json(&config)?;
+    let mut json = crate::gpt2::config_json(&config)?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });
     json["label2id"] = json!({ "LABEL_0": 0 });

@@ -14,7 +14,7 @@ use super::order::Position;
 use super::{AdamW, History};
 use crate::core::files::{neighbour, parent, read_text, sync_folder, write_through};
 use crate::core::rng::RngState;
-use crate::gpt2::weight_file::{WeightFile, write_safetensors};
+use crate::core::safetensors::{WeightFile, write_safetensors};
 use crate::{Error, Param, Result};
 
 const FORMAT: &str = "gpt_lab checkpoint 1";

@@ -61,7 +61,7 @@ impl Trainable for Gpt2 {
     }
 
     fn config_json(&self) -> Result<Option<String>> {
-        Ok(Some(format!("{:#}", crate::gpt2::weights::config_json(&self.config)?)))
+        Ok(Some(format!("{:#}", crate::gpt2::config_json(&self.config)?)))
     }
 }
 

@@ -67,8 +67,8 @@ const KNOWN: [&str; 12] = [
 ///
 /// # Errors
 /// [`Error::UnsupportedPeftType`] for another kind of adapter than LoRA and for every field that would change what is
-/// computed in a way that is not implemented here (DoRA and many more), also one that was invented since: whatever is not known must
-/// be null, false or empty. [`Error::InvalidConfig`] for what is no configuration at all.
+/// computed in a way that is not implemented here (DoRA and many more), also one that was invented since: whatever is
+/// not known must be null, false or empty. [`Error::InvalidConfig`] for what is no configuration at all.
 pub fn read(path: &Path) -> Result<LoraConfig> {
     let context = path.display().to_string();
     let invalid = |detail: String| Error::InvalidConfig { context: context.clone(), detail };

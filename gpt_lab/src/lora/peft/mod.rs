@@ -1,8 +1,9 @@
 //! Adapters as folders: `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads and writes them.
 //!
-//! Keys are `base_model.model.` + the module's name + `.lora_A.weight` `[r, n_in]` or `.lora_B.weight` `[n_out, r]`, the same in both
-//! layouts of weights; an adapter's own copy of a module has the module's plain name, and a bias that trains in an adapted
-//! layer is called `base_layer.bias`. PEFT ignores a key that it has no place for; here that is an error.
+//! Keys are `base_model.model.` + the module's name + `.lora_A.weight` `[r, n_in]` or `.lora_B.weight` `[n_out, r]`,
+//! the same in both layouts of weights; an adapter's own copy of a module has the module's plain name, and a bias that
+//! trains in an adapted layer is called `base_layer.bias`. PEFT ignores a key that it has no place for; here that is an
+//! error.
 
 mod config;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use super::adaptable::Base;
 use super::layer::{NamedAdapter, Owned, PREFIX};
 use crate::core::files::write_atomically;
-use crate::gpt2::weights::{WeightFile, to_safetensors};
+use crate::core::safetensors::{WeightFile, to_safetensors};
 use crate::nn::Linear;
 use crate::{Error, Param, Result};
 
@@ -48,8 +49,8 @@ pub(super) fn load(name: &str, dir: &Path, model: &Base) -> Result<NamedAdapter>
     Ok(adapter)
 }
 
-/// Writes an adapter into `dir` (named `default`) or `dir/NAME`. The weights come last: a folder that was new is no adapter until it
-/// is whole. `is_in` says that the adapter's own values of parameters are in the model now.
+/// Writes an adapter into `dir` (named `default`) or `dir/NAME`. The weights come last: a folder that was new is no
+/// adapter until it is whole. `is_in` says that the adapter's own values of parameters are in the model now.
 pub(super) fn save(adapter: &NamedAdapter, is_in: bool, dir: &Path, model: &Base) -> Result<()> {
     let dir = if adapter.name == "default" { dir.to_path_buf() } else { dir.join(&adapter.name) };
     let named = |(key, param): (String, Param)| Param::new(key, &param.var().as_detached_tensor());

@@ -1,4 +1,4 @@
-//! One safetensors file: its table of contents is in memory, its tensors are read one at a time, straight to where they stay.
+//! Safetensors files. The table of contents is in memory, tensors are read one at a time, straight to where they stay.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,25 +9,26 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor, Var};
 use rayon::prelude::*;
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 
-use crate::{Error, Param, Result};
+use super::{Error, Param, Result};
 
 /// The longest header that is believed; the format's own limit.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// How many values are read at once: their bytes stay in the processor's cache until they are converted.
+/// Number of values that are read at once: their bytes stay in the processor's cache until they are converted.
 const VALUES_AT_ONCE: usize = 1 << 16;
 
 /// An open safetensors file.
 #[derive(Debug)]
-pub struct WeightFile {
+pub(crate) struct WeightFile {
     path: PathBuf,
     file: File,
-    /// Where the tensors begin.
+    /// Offset of the first tensor.
     start: u64,
     contents: Metadata,
+    optional_prefix: &'static str,
 }
 
 /// The types of numbers that are read.
@@ -40,7 +41,7 @@ enum Float {
 
 impl WeightFile {
     /// Opens a file and reads its header, which must account for the whole length of the file.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+    pub(crate) fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::open_at(path.into())
     }
 
@@ -72,46 +73,55 @@ impl WeightFile {
         if needed != length {
             return Err(damaged(format!("its header describes {needed} bytes, the file has {length}")));
         }
-        Ok(WeightFile { path, file, start, contents })
+        Ok(WeightFile { path, file, start, contents, optional_prefix: "" })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
+    /// The same file, whose names may lack this prefix.
+    pub(crate) fn with_optional_prefix(self, prefix: &'static str) -> Self {
+        WeightFile { optional_prefix: prefix, ..self }
+    }
+
+    /// Path of the file.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The names in the file, in alphabetical order.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names = self.contents.offset_keys();
         names.sort();
         names
     }
 
-    /// A tensor as f32 on the CPU, under its name with or without the prefix `transformer.`; it must have this shape and only
-    /// finite values.
+    /// A tensor as f32 on the CPU; it must have this shape and only finite values.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], [`Error::NonFiniteWeight`]; [`Error::InvalidConfig`] for another type
-    /// than F32, F16 or BF16.
-    pub fn read(&self, name: &str, expected: &[usize]) -> Result<Tensor> {
+    /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], [`Error::NonFiniteWeight`]; [`Error::InvalidConfig`] for
+    /// another type than F32, F16 or BF16.
+    pub(crate) fn read(&self, name: &str, expected: &[usize]) -> Result<Tensor> {
         Ok(Tensor::from_vec(self.values(name, expected)?, expected, &Device::Cpu)?)
     }
 
     /// [`read`](Self::read), as the tensor of a variable: [`Param::new`] takes it over without a copy.
-    pub(super) fn read_variable(&self, name: &str, expected: &[usize]) -> Result<Tensor> {
+    pub(crate) fn read_variable(&self, name: &str, expected: &[usize]) -> Result<Tensor> {
         Ok(Var::from_vec(self.values(name, expected)?, expected, &Device::Cpu)?.into_inner())
     }
 
-    /// Whether the file has a tensor of this name, with or without the prefix `transformer.`.
-    pub fn has(&self, name: &str) -> bool {
-        self.contents.info(name).or_else(|| self.contents.info(bare(name))).is_some()
+    /// True if the file has a tensor of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.info(name).is_some()
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        let bare = name.strip_prefix(self.optional_prefix).unwrap_or(name);
+        self.contents.info(name).or_else(|| self.contents.info(bare))
     }
 
     fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>> {
         let context = || self.path.display().to_string();
-        let Some(info) = self.contents.info(name).or_else(|| self.contents.info(bare(name))) else {
-            let (path, name, hint) = (self.path.clone(), name.to_string(), missing_hint(name));
-            return Err(Error::MissingTensor { path, name, hint });
+        let Some(info) = self.info(name) else {
+            let (path, name) = (self.path.clone(), name.to_string());
+            return Err(Error::MissingTensor { path, name, hint: String::new() });
         };
         if info.shape != expected {
             let (name, expected, found) = (name.to_string(), expected.to_vec(), info.shape.clone());
@@ -132,7 +142,7 @@ impl WeightFile {
         Err(Error::NonFiniteWeight { context: context(), name: name.to_string(), count, value, index })
     }
 
-    /// Reads values from this place of the file, on all cores, and says whether all are finite.
+    /// Reads values from this place of the file, on all cores. The result is true if all are finite.
     fn fill(&self, values: &mut [f32], from: u64, float: Float) -> Result<bool> {
         let parts = values.par_chunks_mut(VALUES_AT_ONCE).enumerate();
         let finite = parts.map_init(Vec::new, |bytes, (at, part)| {
@@ -143,19 +153,6 @@ impl WeightFile {
         });
         let finite: std::io::Result<Vec<bool>> = finite.collect();
         Ok(finite.map_err(|e| Error::io(&self.path, "reading", e))?.into_iter().all(|finite| finite))
-    }
-}
-
-/// The name without the prefix that some files have and some have not.
-pub(super) fn bare(name: &str) -> &str {
-    name.strip_prefix("transformer.").unwrap_or(name)
-}
-
-pub(super) fn missing_hint(name: &str) -> String {
-    if name.starts_with("lm_head") {
-        "; the configuration asks for an output head of its own (tie_word_embeddings, lm_head_bias)".to_string()
-    } else {
-        String::new()
     }
 }
 
@@ -200,21 +197,22 @@ fn half_to_f32(bits: u16) -> f32 {
     f32::from_bits(magnitude.to_bits() | all_ones | u32::from(bits & 0x8000) << 16)
 }
 
-/// Whether no value is NaN or infinite, eight and more at a time: only where all bits of the exponent are one does adding one
-/// to it reach the sign bit.
+/// True if no value is NaN or infinite, eight and more at a time: only where all bits of the exponent are one does
+/// adding one to it reach the sign bit.
 fn all_finite(values: &[f32]) -> bool {
     let seen = values.iter().fold(0, |seen, value| seen | (value.to_bits() & 0x7fff_ffff).wrapping_add(0x0080_0000));
     seen >> 31 == 0
 }
 
 /// Parameters in the safetensors format, f32, under their names.
-pub fn to_safetensors(params: &[Param]) -> Result<Vec<u8>> {
+pub(crate) fn to_safetensors(params: &[Param]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     write_to(&mut bytes, params, Path::new("memory"))?;
     Ok(bytes)
 }
 
-/// Writes parameters in the safetensors format and waits until the disk has them; one tensor at a time is held in memory.
+/// Writes parameters in the safetensors format and waits until the disk has them; one tensor at a time is held in
+/// memory.
 pub(crate) fn write_safetensors(path: &Path, params: &[Param]) -> Result<()> {
     let mut file = File::create(path).map_err(|e| Error::io(path, "creating", e))?;
     write_to(&mut file, params, path)?;
