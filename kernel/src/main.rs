@@ -1,33 +1,15 @@
 //! The Jupyter kernel of gpt_lab. `README.md` beside this crate shows the processes; `cli.rs` the commands.
 
-mod cargo;
-mod cell;
-mod cells;
+mod below;
 mod cli;
-mod crates;
-mod displays;
 mod engine;
-mod fds;
 mod install;
-mod lexer;
-mod link;
-mod markers;
-mod output;
-mod prepare;
-mod procs;
 mod protocol;
-mod pump;
-mod queries;
 mod relay;
-mod report;
 mod session;
-mod sockets;
-mod spare;
-mod utf8;
-mod variables;
-mod wire;
-mod wrapper;
+mod sys;
 
+use below::{cargo, cell, wrapper};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

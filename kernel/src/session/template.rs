@@ -1,8 +1,11 @@
 //! Builds the template directory, once and whenever what it is made of has changed.
 
+use super::Layout;
+use crate::below::wrapper;
+use crate::engine;
 use crate::protocol::FromEngine;
-use crate::session::{self, Layout};
-use crate::{engine, link, wrapper};
+use crate::relay::engine_link as link;
+use crate::session;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};

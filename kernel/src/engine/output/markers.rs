@@ -1,6 +1,6 @@
 //! Tells evcxr's own lines on standard output from what the learner prints, even where one is glued to the other.
 
-use crate::wrapper::{ERROR_BEGIN, ERROR_END, RESULT};
+use crate::below::wrapper::{ERROR_BEGIN, ERROR_END, RESULT};
 
 const PREFIX: &[u8] = b"EVCXR_";
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";

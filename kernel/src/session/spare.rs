@@ -4,8 +4,10 @@
 //! `.lab/spare.sock` gets the engine's process id and its socket; from then on the engine is the relay's alone. The
 //! keeper starts the next one a little later, so that the learner's first cells have the processor to themselves.
 
-use crate::session::{self, Layout};
-use crate::{fds, link, procs};
+use super::Layout;
+use crate::relay::engine_link as link;
+use crate::session;
+use crate::sys::{fds, procs};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,6 +1,6 @@
 //! The kernel's five ZeroMQ sockets, each served by tasks of its own, so that none waits for another.
 
-use crate::wire::{Key, Message};
+use super::wire::{Key, Message};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;

@@ -2,9 +2,9 @@
 //!
 //! Before evcxr's loop takes over, standard output and error become pipes whose reading ends go to the engine. So text
 //! arrives at once, nothing that a dying process wrote is lost, and evcxr's own lines on standard output are told from
-//! the learner's text by the engine ([`crate::pump`]).
+//! the learner's text by the engine ([`crate::engine::output::pump`]).
 
-use crate::fds;
+use crate::sys::fds;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
@@ -27,10 +27,10 @@ pub fn prepare() -> Result<()> {
     fds::redirect(&new_stdout, 1)?;
     fds::redirect(&new_stderr, 2)?;
     // Not for programs that a cell starts. Still one thread here, so the environment may change.
-    for name in ["RUST_BACKTRACE", "RUSTC_WRAPPER", PUMP_SOCKET, crate::wrapper::MARK] {
+    for name in ["RUST_BACKTRACE", "RUSTC_WRAPPER", PUMP_SOCKET, super::wrapper::MARK] {
         unsafe { std::env::remove_var(name) };
     }
-    crate::cargo::restore_home();
+    super::cargo::restore_home();
     std::thread::spawn(move || obey(socket));
     Ok(())
 }

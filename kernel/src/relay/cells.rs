@@ -1,12 +1,12 @@
 //! The queue of cells: one runs, the others wait; what the running one shows; how it ends.
 
-use crate::displays::{Displays, Show};
-use crate::link::Link;
+use super::displays::{Displays, Show};
+use super::engine_link::Link;
+use super::sockets::Via;
+use super::wire::Message;
+use super::{Wire, soonest};
+use crate::engine::report;
 use crate::protocol::{Cell, Failure, FromEngine, ToEngine};
-use crate::relay::{Wire, soonest};
-use crate::report;
-use crate::sockets::Via;
-use crate::wire::Message;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

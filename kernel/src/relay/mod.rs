@@ -1,19 +1,27 @@
 //! The relay: owns the sockets that Jupyter sees, answers what it can itself at once, and runs cells through an engine.
 
-use crate::cells::Cells;
-use crate::link::{Event, Link};
-use crate::queries::{self, Query};
+mod cells;
+mod complete;
+mod displays;
+pub mod engine_link;
+mod queries;
+mod sockets;
+mod wire;
+
+use crate::protocol::FromEngine;
 use crate::session::Layout;
-use crate::sockets::{self, Outgoing, Via};
-use crate::wire::{Message, PROTOCOL};
-use crate::{lexer, protocol::FromEngine};
 use anyhow::Result;
+use cells::Cells;
+use engine_link::{Event, Link};
+use queries::Query;
 use serde_json::{Value, json};
+use sockets::{Outgoing, Via};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use wire::{Message, PROTOCOL};
 
 /// How often we look whether Jupyter still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
@@ -246,10 +254,10 @@ impl Relay {
         match request.kind() {
             "kernel_info_request" => self.wire.reply(via, request, self.kernel_info()),
             "is_complete_request" => {
-                let content = match lexer::completeness(request.text("code")) {
-                    lexer::Completeness::Complete => json!({"status": "complete"}),
-                    lexer::Completeness::Incomplete(indent) => json!({"status": "incomplete", "indent": indent}),
-                    lexer::Completeness::Invalid => json!({"status": "invalid"}),
+                let content = match complete::completeness(request.text("code")) {
+                    complete::Completeness::Complete => json!({"status": "complete"}),
+                    complete::Completeness::Incomplete(indent) => json!({"status": "incomplete", "indent": indent}),
+                    complete::Completeness::Invalid => json!({"status": "invalid"}),
                 };
                 self.wire.reply(via, request, content);
             }

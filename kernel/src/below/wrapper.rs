@@ -14,7 +14,7 @@
 //! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a session, so
 //! its text is looked for where nobody's but evcxr's can be.
 
-use crate::{cargo, variables};
+use super::{cargo, variables};
 use anyhow::{Context, Result};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

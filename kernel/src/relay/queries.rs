@@ -1,8 +1,8 @@
 //! Completion, documentation and checks: questions to the engine that a client waits for.
 
+use super::sockets::Via;
+use super::wire::Message;
 use crate::protocol::{FromEngine, ToEngine};
-use crate::sockets::Via;
-use crate::wire::Message;
 use serde_json::{Value, json};
 
 /// A question on its way.

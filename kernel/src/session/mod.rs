@@ -7,6 +7,9 @@
 //! .lab/sessions/ID.lock     held by that engine as long as it lives
 //! ```
 
+pub mod spare;
+pub mod template;
+
 use anyhow::{Context, Result};
 use std::fs::{self, File, FileTimes};
 use std::os::fd::AsRawFd;

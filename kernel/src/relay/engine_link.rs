@@ -1,8 +1,9 @@
 //! The relay's end of an engine: starting one or adopting the spare, talking to it, ending it.
 
 use crate::protocol::{FromEngine, ToEngine};
+use crate::session::spare;
 use crate::session::{self, Layout};
-use crate::{procs, spare};
+use crate::sys::procs;
 use anyhow::{Context, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;

@@ -1,11 +1,15 @@
 //! What a cell has produced so far, and how it goes to the relay: text gathered for a few milliseconds and capped,
 //! displays bundled, panics recognised.
 
+pub mod markers;
+pub mod pump;
+mod utf8;
+
+use super::report::{self, Panic};
 use crate::protocol::{Bundle, FromEngine, Stream};
-use crate::report::{self, Panic};
-use crate::utf8::Assembler;
 use serde_json::Value;
 use std::time::{Duration, Instant};
+use utf8::Assembler;
 
 /// Text of one cell that is shown; the rest is counted and dropped, except its end.
 const TEXT_LIMIT: usize = 1 << 20;

@@ -4,12 +4,17 @@
 //! the pump of the cells' output. A fourth waits for the relay's socket to close: then everything below us and we
 //! ourselves are killed, and a last process removes the session directory.
 
+pub mod output;
+pub mod report;
+
+use crate::below::{cargo, cell, wrapper};
 use crate::protocol::{Bundle, Cell, Completion, Failure, FromEngine, ToEngine};
-use crate::pump::{self, CellSocket, SharedOutput, lock};
 use crate::session::{Layout, Session};
-use crate::{cargo, cell, fds, output::Output, procs, report, wrapper};
+use crate::sys::{fds, procs};
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
+use output::Output;
+use output::pump::{self, CellSocket, SharedOutput, lock};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -554,7 +559,7 @@ impl Worker {
     }
 
     /// A panic or a `?` that evcxr reports as success.
-    fn own_failure(&self, record: &crate::output::Record, code: &str, name: &str) -> Option<Failure> {
+    fn own_failure(&self, record: &output::Record, code: &str, name: &str) -> Option<Failure> {
         let generated = std::fs::read_to_string(self.control.place.session.dir.join("src/lib.rs")).unwrap_or_default();
         if record.panicked {
             return Some(match &record.panic {

@@ -20,8 +20,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use super::{crates, variables, wrapper};
 use crate::session::ROOT_VAR;
-use crate::{crates, variables, wrapper};
 
 /// The real cargo; set by the engine for this role.
 pub const REAL: &str = "GPT_LAB_CARGO";
@@ -180,7 +180,7 @@ fn stamp(session: &Path) -> Option<String> {
         hash.update([0]);
     }
     let mut files = vec![gpt_lab.join("Cargo.toml")];
-    crate::prepare::collect_files(&gpt_lab.join("src"), &mut files).ok()?;
+    crate::session::template::collect_files(&gpt_lab.join("src"), &mut files).ok()?;
     files.sort();
     for file in files {
         let about = fs::metadata(&file).ok()?;

@@ -1,10 +1,10 @@
 //! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands each
 //! to whom it belongs: output to the relay, control lines to evcxr.
 
-use crate::fds::{self, Read};
-use crate::markers::{Piece, Splitter};
-use crate::output::Output;
+use super::Output;
+use super::markers::{Piece, Splitter};
 use crate::protocol::{FromEngine, Stream};
+use crate::sys::fds::{self, Read};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;

@@ -1,0 +1,4 @@
+//! The operating system: descriptors and processes.
+
+pub mod fds;
+pub mod procs;
