@@ -21,25 +21,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::{crates, variables, wrapper};
-use crate::session::ROOT_VAR;
+use crate::names::{file, var};
 
-/// The real cargo; set by the engine for this role.
-pub const REAL: &str = "GPT_LAB_CARGO";
-/// Where cargo keeps what it downloads; and where rust-analyzer looks for cargo itself.
-pub const HOME: &str = "CARGO_HOME";
-/// What the learner has in [`HOME`], or nothing, while the engine has another there.
-pub const LEARNERS_HOME: &str = "GPT_LAB_CARGO_HOME";
-/// In the session directory: how rustc was called for the last cell.
-const CALL: &str = "rustc.call";
-/// In the session directory: what that call depends on.
-const STAMP: &str = "rustc.stamp";
 /// The name of the crate that evcxr makes of a cell.
 const CRATE: &str = "ctx";
 
 /// A folder with tools under the names that evcxr looks for: this binary as `cargo`, the compiler itself, and a `rustup` that
 /// knows nothing. Evcxr asks `rustup which cargo`, then the PATH.
 pub fn tools(session: &Path, rustc: &Path) -> Result<PathBuf> {
-    let folder = session.join("tools");
+    let folder = session.join(file::TOOLS);
     let own = std::env::current_exe()?;
     link(&folder, "cargo", &own)?;
     link(&folder, "rustup", Path::new("/bin/false"))?;
@@ -50,9 +40,9 @@ pub fn tools(session: &Path, rustc: &Path) -> Result<PathBuf> {
 /// The learner's cargo home once more, but with this binary as `cargo` in `bin`: there rust-analyzer looks first. The learner's
 /// own is kept in the environment for [`restore_home`].
 pub fn home(session: &Path, rustc: &Path) -> Result<PathBuf> {
-    let home = session.join("home");
+    let home = session.join(file::HOME);
     let users = std::env::var_os("HOME").map(|users| Path::new(&users).join(".cargo"));
-    let learners = std::env::var_os(HOME).filter(|path| !path.is_empty()).map(PathBuf::from).or(users);
+    let learners = std::env::var_os(var::CARGO_HOME).filter(|path| !path.is_empty()).map(PathBuf::from).or(users);
     if let Some(learners) = learners {
         // What cargo makes there must not be made in a directory that goes with the session.
         for needed in ["registry", "git"] {
@@ -77,17 +67,17 @@ fn link(folder: &Path, name: impl AsRef<Path>, program: &Path) -> Result<()> {
 
 /// Back to the learner's cargo home, for whatever this process does or starts. No other thread may run yet.
 pub fn restore_home() {
-    let Some(own) = std::env::var_os(LEARNERS_HOME) else { return };
+    let Some(own) = std::env::var_os(var::LEARNERS_CARGO_HOME) else { return };
     set_home(&own);
     // SAFETY: this process has one thread.
-    unsafe { std::env::remove_var(LEARNERS_HOME) }
+    unsafe { std::env::remove_var(var::LEARNERS_CARGO_HOME) }
 }
 
 /// The learner's cargo home for a while, in the engine; what was there comes back with [`take_home_back`]. No other thread may look
 /// at the environment meanwhile; ours do not.
 pub fn lend_home() -> Option<OsString> {
-    let analyzers = std::env::var_os(HOME).filter(|_| std::env::var_os(LEARNERS_HOME).is_some());
-    let learners = std::env::var_os(LEARNERS_HOME).filter(|_| analyzers.is_some());
+    let analyzers = std::env::var_os(var::CARGO_HOME).filter(|_| std::env::var_os(var::LEARNERS_CARGO_HOME).is_some());
+    let learners = std::env::var_os(var::LEARNERS_CARGO_HOME).filter(|_| analyzers.is_some());
     set_home(&learners?);
     analyzers
 }
@@ -99,13 +89,16 @@ pub fn take_home_back(analyzers: OsString) {
 
 fn set_home(home: &OsStr) {
     // SAFETY: the callers say that no other thread looks at the environment.
-    unsafe { if home.is_empty() { std::env::remove_var(HOME) } else { std::env::set_var(HOME, home) } }
+    unsafe {
+        if home.is_empty() { std::env::remove_var(var::CARGO_HOME) } else { std::env::set_var(var::CARGO_HOME, home) }
+    }
 }
 
 /// Whether this process was started under the name of cargo.
 pub fn is_called() -> bool {
     let name = std::env::args_os().next().map(PathBuf::from);
-    std::env::var_os(REAL).is_some() && name.is_some_and(|name| name.file_name() == Some(OsStr::new("cargo")))
+    std::env::var_os(var::REAL_CARGO).is_some()
+        && name.is_some_and(|name| name.file_name() == Some(OsStr::new("cargo")))
 }
 
 /// What evcxr wants of cargo.
@@ -114,10 +107,10 @@ pub fn run(args: Vec<OsString>) -> Result<ExitCode> {
     // Whatever evcxr puts between cargo and rustc (`:sccache`, `:cache`): all cells of a session must have our store of variables.
     // SAFETY: this process has one thread.
     unsafe {
-        std::env::remove_var("EVCXR_RUSTC_WRAPPER");
-        std::env::set_var("RUSTC_WRAPPER", std::env::current_exe()?);
+        std::env::remove_var(var::EVCXR_IS_WRAPPER);
+        std::env::set_var(var::RUSTC_WRAPPER, std::env::current_exe()?);
     }
-    let real = std::env::var_os(REAL).context("the real cargo is not known")?;
+    let real = std::env::var_os(var::REAL_CARGO).context("the real cargo is not known")?;
     if crates::is_analyzers(&args) {
         return tell_of_crates(&real, &args);
     }
@@ -127,17 +120,17 @@ pub fn run(args: Vec<OsString>) -> Result<ExitCode> {
     }
     let stamp = stamp(&session);
     if let Some(stamp) = &stamp
-        && fs::read_to_string(session.join(STAMP)).is_ok_and(|old| old == *stamp)
-        && let Some(call) = Call::read(&session.join(CALL))
+        && fs::read_to_string(session.join(file::STAMP)).is_ok_and(|old| old == *stamp)
+        && let Some(call) = Call::read(&session.join(file::CALL))
     {
         return call.repeat();
     }
-    let _ = fs::remove_file(session.join(STAMP));
-    let _ = fs::remove_file(session.join(CALL));
+    let _ = fs::remove_file(session.join(file::STAMP));
+    let _ = fs::remove_file(session.join(file::CALL));
     let status = Command::new(&real).args(&args).status();
     let status = status.with_context(|| format!("cannot start {}", real.display()))?;
     if let Some(stamp) = stamp.filter(|_| status.success()) {
-        fs::write(session.join(STAMP), stamp)?;
+        fs::write(session.join(file::STAMP), stamp)?;
     }
     Ok(exit_code(status))
 }
@@ -163,8 +156,8 @@ fn is_plain_build(args: &[OsString]) -> bool {
 
 /// Everything that cargo would look at before it calls rustc; `None` if that cannot be said.
 fn stamp(session: &Path) -> Option<String> {
-    let manifest = fs::read_to_string(session.join("Cargo.toml")).ok()?;
-    let gpt_lab = PathBuf::from(std::env::var_os(ROOT_VAR)?).join("gpt_lab");
+    let manifest = fs::read_to_string(session.join(file::MANIFEST)).ok()?;
+    let gpt_lab = PathBuf::from(std::env::var_os(var::ROOT)?).join("gpt_lab");
     if local_crates(&manifest).iter().any(|path| fs::canonicalize(path).ok() != fs::canonicalize(&gpt_lab).ok()) {
         return None;
     }
@@ -206,12 +199,12 @@ fn local_crates(manifest: &str) -> Vec<&str> {
 
 /// Writes down how cargo calls rustc for a cell. Called by the wrapper, in the session directory.
 pub fn record(compiler: &str, args: &[String]) -> Result<()> {
-    if std::env::var_os(REAL).is_none() {
+    if std::env::var_os(var::REAL_CARGO).is_none() {
         return Ok(());
     }
     let parts = std::iter::once(compiler).chain(args.iter().map(String::as_str)).map(OsStr::new);
     let call = Call { parts: parts.map(OsStr::to_owned).collect(), variables: std::env::vars_os().collect() };
-    call.write(Path::new(CALL))
+    call.write(Path::new(file::CALL))
 }
 
 /// A call of the compiler.
@@ -253,7 +246,7 @@ impl Call {
     /// Compiles the cell that is there now, and says about it what cargo would say.
     fn repeat(&self) -> Result<ExitCode> {
         let (compiler, args) = self.parts.split_first().context("the call is empty")?;
-        let source = Path::new("src/lib.rs");
+        let source = Path::new(file::SOURCE);
         wrapper::patch_file(source)?;
         let library = self.library().context("the call names no folder for the library")?;
         // It may be another name of the last cell's code, which is in use.

@@ -15,27 +15,12 @@
 //! its text is looked for where nobody's but evcxr's can be.
 
 use super::{cargo, variables};
+use crate::names::line::{ERROR_BEGIN, ERROR_END, RESULT};
+use crate::names::{file, var};
 use anyhow::{Context, Result};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Set in the environment of cargo: this binary is called as `RUSTC_WRAPPER`.
-pub const MARK: &str = "GPT_LAB_RUSTC_WRAPPER";
-/// In the session directory: the learner has chosen another format for values (`:fmt`, `:types`), evcxr must apply it.
-pub const OWN_FORMAT: &str = "own-format";
-/// Announces that what is shown next is the value of the cell.
-pub const RESULT: &str = "EVCXR_GPT_LAB_RESULT";
-/// Names a file in which the crates that were begun are listed, one a line.
-pub const PROGRESS: &str = "GPT_LAB_PROGRESS";
-/// In the session directory: what the compiler made of the `gpt_lab` that is loaded, which must stay as it is.
-pub const LOADED: &str = "gpt_lab.loaded";
-/// In the session directory: the learner has changed `gpt_lab` since.
-pub const CHANGED: &str = "gpt_lab.changed";
-/// First line of a report about a `?`: this, the line in `src/lib.rs`, the error's type.
-pub const ERROR_BEGIN: &str = "EVCXR_GPT_LAB_ERROR_BEGIN ";
-/// Last line of that report; the error's text lies between.
-pub const ERROR_END: &str = "EVCXR_GPT_LAB_ERROR_END";
 
 /// What is good for the cells' memory is not for a compiler, nor for a linker with several threads.
 fn forget_allocator_settings() {
@@ -52,7 +37,7 @@ pub fn run(args: Vec<String>) -> Result<()> {
     forget_allocator_settings();
     match crate_name(rest) {
         Some("ctx") => {
-            patch_file(Path::new("src/lib.rs"))?;
+            patch_file(Path::new(file::SOURCE))?;
             // `cargo check`, which evcxr calls for a better message, makes no library.
             if rest.iter().any(|arg| arg.starts_with("--emit=") && arg.ends_with("link")) {
                 cargo::record(compiler, rest)?;
@@ -67,7 +52,7 @@ pub fn run(args: Vec<String>) -> Result<()> {
 
 /// Keeps what the compiler made of `gpt_lab`, for [`restore_loaded`].
 pub fn keep_loaded(session: &Path) -> Result<()> {
-    let kept = session.join(LOADED);
+    let kept = session.join(file::LOADED);
     std::fs::create_dir_all(&kept)?;
     for target in std::fs::read_dir(session.join("target"))?.flatten() {
         let Ok(files) = std::fs::read_dir(target.path().join("debug/deps")) else { continue };
@@ -80,16 +65,16 @@ pub fn keep_loaded(session: &Path) -> Result<()> {
 
 /// Cargo has removed the crate's files and wants new ones: it gets the old ones. False if `gpt_lab` is not loaded yet.
 fn restore_loaded(args: &[String]) -> Result<bool> {
-    let Some(session) = std::env::var_os("EVCXR_TMPDIR").map(PathBuf::from) else {
+    let Some(session) = std::env::var_os(var::EVCXR_DIR).map(PathBuf::from) else {
         return Ok(false);
     };
-    let Ok(kept) = std::fs::read_dir(session.join(LOADED)) else { return Ok(false) };
+    let Ok(kept) = std::fs::read_dir(session.join(file::LOADED)) else { return Ok(false) };
     let out_dir = args.windows(2).find(|pair| pair[0] == "--out-dir").map(|pair| Path::new(&pair[1]));
     let out_dir = out_dir.context("cargo named no folder for gpt_lab")?;
     for file in kept.flatten() {
         replace_link(&file.path(), &out_dir.join(file.file_name()))?;
     }
-    std::fs::write(session.join(CHANGED), "")?;
+    std::fs::write(session.join(file::CHANGED), "")?;
     Ok(true)
 }
 
@@ -100,7 +85,7 @@ fn replace_link(from: &Path, to: &Path) -> Result<()> {
 
 fn report_progress(args: &[String]) -> Result<()> {
     use std::io::Write;
-    if let (Some(path), Some(name)) = (std::env::var_os(PROGRESS), crate_name(args))
+    if let (Some(path), Some(name)) = (std::env::var_os(var::PROGRESS), crate_name(args))
         && name != "___"
     {
         let mut file = std::fs::File::options().append(true).open(path)?;
@@ -118,7 +103,8 @@ pub fn patch_file(path: &Path) -> Result<()> {
     let Ok(source) = std::fs::read_to_string(path) else {
         return Ok(());
     };
-    let own_format = std::env::var_os("EVCXR_TMPDIR").is_some_and(|dir| Path::new(&dir).join(OWN_FORMAT).exists());
+    let own_format =
+        std::env::var_os(var::EVCXR_DIR).is_some_and(|dir| Path::new(&dir).join(file::OWN_FORMAT).exists());
     let patched = patch(&source, own_format);
     if patched != source {
         std::fs::write(path, patched).with_context(|| format!("cannot write {}", path.display()))?;

@@ -7,7 +7,8 @@
 pub mod output;
 pub mod report;
 
-use crate::below::{cargo, cell, wrapper};
+use crate::below::{cargo, wrapper};
+use crate::names::{file, var};
 use crate::protocol::{Bundle, Cell, Completion, Failure, FromEngine, ToEngine};
 use crate::session::{Layout, Session};
 use crate::sys::{fds, procs};
@@ -28,18 +29,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Set to build in this directory and keep it (used by `prepare`).
-pub const KEEP_DIR: &str = "GPT_LAB_ENGINE_DIR";
 /// Runs once in every process of cells: Rust's standard output keeps an unfinished line back, which must not keep a
 /// learner waiting for `print!(".")`.
 const FLUSHER: &str = "std::thread::spawn(|| loop { std::thread::sleep(std::time::Duration::from_millis(40)); \
     let _ = std::io::Write::flush(&mut std::io::stdout()); });";
-/// Tells rust-analyzer where the standard library's source is.
-const STD_SOURCE: &str = "RUST_SRC_PATH";
-/// In the session directory: the versions of all crates.
-pub const SEED_LOCK: &str = "seed.lock";
-/// Set to see on stderr how long the parts of the start take.
-pub const TIMING: &str = "GPT_LAB_TIMING";
 
 /// Runs until the relay goes away; standard input is the relay's socket.
 pub fn run() -> Result<()> {
@@ -48,7 +41,7 @@ pub fn run() -> Result<()> {
     let layout = Layout::find()?;
     end_with(relay.try_clone()?, layout.clone());
     let clock = Clock::new();
-    let session = match std::env::var_os(KEEP_DIR) {
+    let session = match std::env::var_os(var::KEEP_DIR) {
         Some(dir) => Session::keep(PathBuf::from(dir)),
         None => Session::create(&layout)?,
     };
@@ -92,8 +85,8 @@ fn end(layout: &Layout) -> ! {
 fn clean_after(pid: i32, layout: &Layout) -> std::io::Result<Child> {
     // By this name even a binary that was replaced since can be started.
     let mut command = Command::new("/proc/self/exe");
-    command.args(["clean", "--after", &pid.to_string()]).current_dir("/").env_remove(wrapper::MARK);
-    command.env(crate::session::ROOT_VAR, &layout.root).env(crate::session::STATE_VAR, &layout.state);
+    command.args(["clean", "--after", &pid.to_string()]).current_dir("/").env_remove(var::IS_WRAPPER);
+    command.env(var::ROOT, &layout.root).env(var::STATE, &layout.state);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     unsafe {
         command.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) });
@@ -106,7 +99,7 @@ struct Clock(Option<Mutex<[f64; 3]>>);
 
 impl Clock {
     fn new() -> Clock {
-        Clock(std::env::var_os(TIMING).map(|_| Mutex::new(Clock::now())))
+        Clock(std::env::var_os(var::TIMING).map(|_| Mutex::new(Clock::now())))
     }
 
     fn now() -> [f64; 3] {
@@ -156,9 +149,9 @@ impl Place {
     fn prepare(layout: &Layout, session: Session) -> Result<Place> {
         cargo::restore_home(); // a cell of another kernel may have started this one
         let dir = session.dir.clone();
-        let socket = dir.join("cells.sock");
-        let fifo = dir.join("channel");
-        let interrupt = dir.join("interrupt");
+        let socket = dir.join(file::PUMP);
+        let fifo = dir.join(file::CHANNEL);
+        let interrupt = dir.join(file::INTERRUPT);
         for stale in [&socket, &fifo, &interrupt] {
             let _ = std::fs::remove_file(stale);
         }
@@ -169,15 +162,15 @@ impl Place {
         fds::set_nonblocking(&channel)?;
         let own = std::env::current_exe()?;
         let variables = [
-            ("EVCXR_TMPDIR", dir.clone()),
-            ("EVCXR_CONFIG_DIR", dir.join("no-config")),
-            ("GPT_LAB_CHANNEL", fifo),
-            ("GPT_LAB_INTERRUPT", interrupt.clone()),
-            (cell::PUMP_SOCKET, socket),
-            ("RUSTC_WRAPPER", own),
-            ("CARGO_TERM_COLOR", "never".into()),
-            (wrapper::MARK, PathBuf::from("1")),
-            (crate::session::ROOT_VAR, layout.root.clone()),
+            (var::EVCXR_DIR, dir.clone()),
+            (var::EVCXR_CONFIG, dir.join(file::NO_CONFIG)),
+            (var::CHANNEL, fifo),
+            (var::INTERRUPT, interrupt.clone()),
+            (var::PUMP, socket),
+            (var::RUSTC_WRAPPER, own),
+            (var::CARGO_TERM_COLOR, "never".into()),
+            (var::IS_WRAPPER, PathBuf::from("1")),
+            (var::ROOT, layout.root.clone()),
         ];
         for (name, value) in variables {
             unsafe { std::env::set_var(name, value) };
@@ -185,15 +178,15 @@ impl Place {
         if let Some(rustc) = real_rustc() {
             let real = rustc.with_file_name("cargo");
             if real.is_file() {
-                let learners = std::env::var_os(cargo::HOME).unwrap_or_default();
+                let learners = std::env::var_os(var::CARGO_HOME).unwrap_or_default();
                 let home = cargo::home(&dir, &rustc)?;
                 unsafe {
-                    std::env::set_var(cargo::REAL, real);
-                    std::env::set_var(cargo::LEARNERS_HOME, learners);
-                    std::env::set_var(cargo::HOME, home);
+                    std::env::set_var(var::REAL_CARGO, real);
+                    std::env::set_var(var::LEARNERS_CARGO_HOME, learners);
+                    std::env::set_var(var::CARGO_HOME, home);
                 }
             }
-            unsafe { std::env::set_var("RUSTC", rustc) };
+            unsafe { std::env::set_var(var::RUSTC, rustc) };
         }
         for (name, value) in tuning() {
             if std::env::var_os(name).is_none() {
@@ -357,7 +350,7 @@ impl Worker {
         std::thread::spawn(move || outputs.stderr.iter().for_each(drop));
         let problem = self.warm(&mut context);
         if problem.is_none() {
-            if std::env::var_os(KEEP_DIR).is_some() {
+            if std::env::var_os(var::KEEP_DIR).is_some() {
                 // What `cargo check` needs is built too; evcxr uses it to explain some errors.
                 let _ = context.check("let x = 1;");
                 self.clock.lap("check");
@@ -372,11 +365,11 @@ impl Worker {
     /// cell with a dependency makes it read everything again. So the first time there is next to nothing to read.
     fn start_evcxr(&self) -> Result<(CommandContext, evcxr::EvalContextOutputs)> {
         let dir = &self.control.place.session.dir;
-        let nothing = dir.join("no-std");
+        let nothing = dir.join(file::NO_STD);
         std::fs::create_dir_all(nothing.join("core/src"))?;
         std::fs::write(nothing.join("core/src/lib.rs"), "")?;
-        let mut meanwhile = vec![(STD_SOURCE, nothing.into_os_string())];
-        if let Some(rustc) = std::env::var_os("RUSTC") {
+        let mut meanwhile = vec![(var::RUST_SRC_PATH, nothing.into_os_string())];
+        if let Some(rustc) = std::env::var_os(var::RUSTC) {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let tools = cargo::tools(dir, Path::new(&rustc))?;
             meanwhile.push(("PATH", std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))?));
@@ -400,14 +393,14 @@ impl Worker {
     fn warm(&self, context: &mut CommandContext) -> Option<String> {
         let dep = dep_line(&self.layout.gpt_lab());
         // Everything has been downloaded when the template was built; asking the network would only cost time.
-        let offline = i32::from(std::env::var_os(KEEP_DIR).is_none());
+        let offline = i32::from(std::env::var_os(var::KEEP_DIR).is_none());
         let code = format!(
             ":offline {offline}\n{dep}\nlet warm = gpt_lab::candle_core::Device::Cpu;\n{FLUSHER}\n\
              std::panic::resume_unwind(Box::new(0));"
         );
         // evcxr has begun with a cell that uses no crates, for which cargo has forgotten the versions: say them again.
         let dir = &self.control.place.session.dir;
-        if let Err(error) = std::fs::copy(dir.join(SEED_LOCK), dir.join("Cargo.lock")) {
+        if let Err(error) = std::fs::copy(dir.join(file::SEED_LOCK), dir.join(file::LOCK)) {
             return Some(format!("the session directory is not prepared ({error}); run `gpt_lab_kernel prepare`"));
         }
         lock(&self.output).begin(true);
@@ -475,7 +468,7 @@ impl Worker {
         while self.inputs.try_recv().is_ok() {}
         self.control.running.store(cell.id, Ordering::SeqCst);
         if cell.code.lines().any(|line| line.starts_with(":fmt") || line.starts_with(":types")) {
-            let _ = File::create(self.control.place.session.dir.join(wrapper::OWN_FORMAT));
+            let _ = File::create(self.control.place.session.dir.join(file::OWN_FORMAT));
         }
         let stopped = self.control.stopped.load(Ordering::SeqCst) == cell.id;
         let (failures, lost) = if stopped {
@@ -499,7 +492,7 @@ impl Worker {
 
     /// Once for every change of `gpt_lab` that this session does not take part in.
     fn tell_change(&self) {
-        if std::fs::remove_file(self.control.place.session.dir.join(wrapper::CHANGED)).is_ok() {
+        if std::fs::remove_file(self.control.place.session.dir.join(file::CHANGED)).is_ok() {
             let text = "[gpt_lab has changed; this session keeps what it has loaded until the kernel is restarted]\n";
             self.reply.send(&FromEngine::Text { stream: crate::protocol::Stream::Stderr, text: text.to_owned() });
         }
@@ -560,7 +553,7 @@ impl Worker {
 
     /// A panic or a `?` that evcxr reports as success.
     fn own_failure(&self, record: &output::Record, code: &str, name: &str) -> Option<Failure> {
-        let generated = std::fs::read_to_string(self.control.place.session.dir.join("src/lib.rs")).unwrap_or_default();
+        let generated = std::fs::read_to_string(self.control.place.session.dir.join(file::SOURCE)).unwrap_or_default();
         if record.panicked {
             return Some(match &record.panic {
                 Some(panic) => report::panic(panic, name, code, &generated),

@@ -8,6 +8,7 @@ mod queries;
 mod sockets;
 mod wire;
 
+use crate::names::var;
 use crate::protocol::FromEngine;
 use crate::session::Layout;
 use anyhow::Result;
@@ -117,7 +118,7 @@ fn parent_pid() -> i32 {
 
 /// Jupyter tells its kernels its process id; if it dies without a word, we follow.
 fn watched_parent() -> Option<i32> {
-    std::env::var_os("JPY_PARENT_PID").map(|_| parent_pid()).filter(|&pid| pid > 1)
+    std::env::var_os(var::JUPYTERS_PID).map(|_| parent_pid()).filter(|&pid| pid > 1)
 }
 
 fn rust_version() -> String {

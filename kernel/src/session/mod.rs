@@ -10,16 +10,12 @@
 pub mod spare;
 pub mod template;
 
+use crate::names::var;
 use anyhow::{Context, Result};
 use std::fs::{self, File, FileTimes};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Names the project's folder; installed in the kernelspec.
-pub const ROOT_VAR: &str = "GPT_LAB_ROOT";
-/// Names another place for `.lab`.
-pub const STATE_VAR: &str = "GPT_LAB_STATE";
 
 /// Where things are.
 #[derive(Debug, Clone)]
@@ -33,20 +29,20 @@ pub struct Layout {
 impl Layout {
     /// From the environment, or from the first folder upward from here that has a `gpt_lab` crate.
     pub fn find() -> Result<Layout> {
-        let root = match std::env::var_os(ROOT_VAR) {
+        let root = match std::env::var_os(var::ROOT) {
             Some(root) => PathBuf::from(root),
             None => {
                 let here = std::env::current_dir().context("the working directory is gone")?;
                 let found = here.ancestors().find(|folder| folder.join("gpt_lab/Cargo.toml").is_file());
                 found
                     .with_context(|| {
-                        format!("no folder with gpt_lab/Cargo.toml from {} upward; set {ROOT_VAR}", here.display())
+                        format!("no folder with gpt_lab/Cargo.toml from {} upward; set {}", here.display(), var::ROOT)
                     })?
                     .to_owned()
             }
         };
-        let root = root.canonicalize().with_context(|| format!("{ROOT_VAR} names {}", root.display()))?;
-        let state = std::env::var_os(STATE_VAR).map_or_else(|| root.join(".lab"), PathBuf::from);
+        let root = root.canonicalize().with_context(|| format!("{} names {}", var::ROOT, root.display()))?;
+        let state = std::env::var_os(var::STATE).map_or_else(|| root.join(".lab"), PathBuf::from);
         fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
         let state = state.canonicalize()?;
         Ok(Layout { root, state })

@@ -1,8 +1,7 @@
 //! Builds the template directory, once and whenever what it is made of has changed.
 
 use super::Layout;
-use crate::below::wrapper;
-use crate::engine;
+use crate::names::{file, var};
 use crate::protocol::FromEngine;
 use crate::relay::engine_link as link;
 use crate::session;
@@ -102,7 +101,7 @@ pub fn run(layout: &Layout) -> Result<()> {
         }
     }
     let workspace_lock = layout.root.join("Cargo.lock");
-    fs::copy(&workspace_lock, fresh.join(engine::SEED_LOCK))
+    fs::copy(&workspace_lock, fresh.join(file::SEED_LOCK))
         .with_context(|| format!("cannot copy {}", workspace_lock.display()))?;
     println!("Building gpt_lab and what it uses for the notebooks (once; some minutes) …");
     build(layout, &fresh)?;
@@ -120,7 +119,7 @@ fn build(layout: &Layout, dir: &Path) -> Result<()> {
     let log = File::create(&log_path)?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (dir_text, progress_text) = (text(dir), text(&progress));
-    let env = [(engine::KEEP_DIR, dir_text.as_str()), (wrapper::PROGRESS, progress_text.as_str())];
+    let env = [(var::KEEP_DIR, dir_text.as_str()), (var::PROGRESS, progress_text.as_str())];
     let (socket, mut child) = link::spawn(&env, Stdio::from(log))?;
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {

@@ -3,6 +3,7 @@
 
 use super::Output;
 use super::markers::{Piece, Splitter};
+use crate::names::line;
 use crate::protocol::{FromEngine, Stream};
 use crate::sys::fds::{self, Read};
 use anyhow::{Context, Result};
@@ -223,22 +224,21 @@ impl<'a> Pump<'a> {
             Piece::Panic => {
                 self.drain_stderr_and_channel();
                 lock(self.output).panicked();
-                self.forward("EVCXR_PANIC_NOTIFICATION");
+                self.forward(line::PANIC);
             }
             Piece::Question => {
                 lock(self.output).record().question = true;
-                self.forward("EVCXR_ERROR_OCCURRED");
+                self.forward(line::QUESTION);
             }
             Piece::Complete => {
                 self.drain_stderr_and_channel();
                 lock(self.output).complete();
-                self.forward("EVCXR_EXECUTION_COMPLETE");
+                self.forward(line::COMPLETE);
             }
             Piece::Input { prompt, password } => {
                 self.drain_stderr_and_channel();
                 lock(self.output).input(prompt);
-                let word = if password { "EVCXR_INPUT_REQUEST_PASSWORD:" } else { "EVCXR_INPUT_REQUEST:" };
-                self.forward(word);
+                self.forward(if password { line::PASSWORD } else { line::INPUT });
             }
             Piece::ForEvcxr(line) => self.forward(&line),
         }
