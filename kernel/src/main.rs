@@ -3,6 +3,7 @@
 mod below;
 mod cli;
 mod engine;
+mod failure;
 mod install;
 mod names;
 mod protocol;

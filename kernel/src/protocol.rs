@@ -2,6 +2,7 @@
 //!
 //! The socket is also the lifeline: when the relay's end closes, the engine takes everything down with it.
 
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -92,17 +93,6 @@ impl Stream {
             Stream::Stderr => "stderr",
         }
     }
-}
-
-/// One error as the learner sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Short name: `error[E0308]`, `panic`, `gpt_lab::Error` …
-    pub ename: String,
-    /// The message.
-    pub evalue: String,
-    /// What is shown, line by line, with colours.
-    pub traceback: Vec<String>,
 }
 
 /// One proposal of a completion.

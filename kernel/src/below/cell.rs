@@ -28,7 +28,7 @@ pub fn prepare() -> Result<()> {
     for name in [var::RUST_BACKTRACE, var::RUSTC_WRAPPER, var::PUMP, var::IS_WRAPPER] {
         unsafe { std::env::remove_var(name) };
     }
-    super::cargo::restore_home();
+    super::home::restore();
     std::thread::spawn(move || obey(socket));
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::displays::{Displays, Show};
 use super::engine_link::Link;
+use super::outbox::Outbox;
 use super::sockets::Via;
 use super::wire::Message;
-use super::{Wire, soonest};
-use crate::engine::report;
-use crate::protocol::{Cell, Failure, FromEngine, ToEngine};
+use crate::failure::Failure;
+use crate::protocol::{Cell, FromEngine, ToEngine};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -78,11 +78,11 @@ impl Cells {
     }
 
     /// Begins the next cell; hands it over when the engine is ready.
-    pub fn run_next(&mut self, wire: &Wire, ready: bool, link: &Link) {
+    pub fn run_next(&mut self, out: &Outbox, ready: bool, link: &Link) {
         if self.running.is_none()
             && let Some(request) = self.queue.pop_front()
         {
-            self.begin(wire, request);
+            self.begin(out, request);
         }
         if !ready {
             return;
@@ -90,7 +90,7 @@ impl Cells {
         let Some(running) = self.running.as_mut().filter(|running| !running.sent) else { return };
         running.sent = true;
         if let Some(note) = self.note.take() {
-            wire.publish("stream", &running.request.header, json!({"name": "stderr", "text": format!("{note}\n")}));
+            out.publish("stream", &running.request.header, json!({"name": "stderr", "text": format!("{note}\n")}));
         }
         let request = &running.request;
         link.send(ToEngine::Execute(Cell {
@@ -102,14 +102,14 @@ impl Cells {
         }));
     }
 
-    fn begin(&mut self, wire: &Wire, request: Message) {
+    fn begin(&mut self, out: &Outbox, request: Message) {
         let silent = request.flag("silent", false);
         self.count += u64::from(!silent && request.flag("store_history", true));
         self.ids += 1;
-        wire.status("busy", &request.header);
+        out.status("busy", &request.header);
         if !silent {
             let content = json!({"code": request.text("code"), "execution_count": self.count});
-            wire.publish("execute_input", &request.header, content);
+            out.publish("execute_input", &request.header, content);
         }
         self.displays.begin();
         self.latest = request.header.clone();
@@ -117,30 +117,30 @@ impl Cells {
     }
 
     /// Takes what the engine says about the running cell; whether the next may begin.
-    pub fn event(&mut self, wire: &Wire, event: FromEngine) -> bool {
+    pub fn event(&mut self, out: &Outbox, event: FromEngine) -> bool {
         match event {
             FromEngine::Text { stream, text } => {
-                wire.publish("stream", &self.latest, json!({"name": stream.name(), "text": text}));
+                out.publish("stream", &self.latest, json!({"name": stream.name(), "text": text}));
             }
-            FromEngine::Channel { message } => self.channel(wire, &message),
+            FromEngine::Channel { message } => self.channel(out, &message),
             FromEngine::Display { data } => {
-                wire.publish("display_data", &self.latest, json!({"data": data, "metadata": {}, "transient": {}}));
+                out.publish("display_data", &self.latest, json!({"data": data, "metadata": {}, "transient": {}}));
             }
             FromEngine::Result { data } => {
-                self.flush_displays(wire);
+                self.flush_displays(out);
                 if let Some(running) = self.running.as_ref().filter(|running| !running.silent) {
                     let content = json!({"execution_count": running.count, "data": data, "metadata": {}});
-                    wire.publish("execute_result", &running.request.header, content);
+                    out.publish("execute_result", &running.request.header, content);
                 }
             }
             FromEngine::InputRequest { prompt, password } => {
                 if let Some(running) = &self.running {
                     let content = json!({"prompt": prompt, "password": password});
-                    wire.send(Via::Stdin, "input_request", &running.request, content);
+                    out.send(Via::Stdin, "input_request", &running.request, content);
                 }
             }
             FromEngine::Done { failures, lost, expressions } => {
-                self.finish(wire, failures, lost, expressions);
+                self.finish(out, failures, lost, expressions);
                 return true;
             }
             _ => {}
@@ -148,11 +148,11 @@ impl Cells {
         false
     }
 
-    fn channel(&mut self, wire: &Wire, message: &Value) {
+    fn channel(&mut self, out: &Outbox, message: &Value) {
         let problem = match message["type"].as_str() {
             Some("display") if message["data"].is_object() => {
                 if let Some(show) = self.displays.show(message, Instant::now()) {
-                    self.publish(wire, show);
+                    self.publish(out, show);
                 }
                 return;
             }
@@ -166,24 +166,24 @@ impl Cells {
             _ => "its type is not known",
         };
         let text = format!("[a message of the display channel was dropped: {problem}]\n");
-        wire.publish("stream", &self.latest, json!({"name": "stderr", "text": text}));
+        out.publish("stream", &self.latest, json!({"name": "stderr", "text": text}));
     }
 
-    fn flush_displays(&mut self, wire: &Wire) {
+    fn flush_displays(&mut self, out: &Outbox) {
         for show in self.displays.flush() {
-            self.publish(wire, show);
+            self.publish(out, show);
         }
     }
 
-    fn publish(&self, wire: &Wire, show: Show) {
+    fn publish(&self, out: &Outbox, show: Show) {
         let transient = show.id.map_or_else(|| json!({}), |id| json!({"display_id": id}));
         let content = json!({"data": show.data, "metadata": show.metadata, "transient": transient});
-        wire.publish(show.kind, &self.latest, content);
+        out.publish(show.kind, &self.latest, content);
     }
 
-    fn finish(&mut self, wire: &Wire, mut failures: Vec<Failure>, lost: bool, expressions: Map<String, Value>) {
+    fn finish(&mut self, out: &Outbox, mut failures: Vec<Failure>, lost: bool, expressions: Map<String, Value>) {
         let Some(running) = self.running.take() else { return };
-        self.flush_displays(wire);
+        self.flush_displays(out);
         if let Some(stop) = &running.stop {
             failures = vec![self.interrupted(stop, lost)];
         } else if lost {
@@ -195,7 +195,7 @@ impl Cells {
         let request = &running.request;
         for Failure { ename, evalue, traceback } in &failures {
             let content = json!({"ename": ename, "evalue": evalue, "traceback": traceback});
-            wire.publish("error", &request.header, content);
+            out.publish("error", &request.header, content);
         }
         let reply = match failures.first() {
             None => json!({
@@ -206,10 +206,10 @@ impl Cells {
                 "traceback": traceback, "payload": [], "user_expressions": {},
             }),
         };
-        wire.reply(Via::Shell, request, reply);
-        wire.status("idle", &request.header);
+        out.reply(Via::Shell, request, reply);
+        out.status("idle", &request.header);
         if !failures.is_empty() && request.flag("stop_on_error", true) {
-            self.abort_queue(wire);
+            self.abort_queue(out);
         }
     }
 
@@ -219,7 +219,7 @@ impl Cells {
             (true, true) => format!("the cell did not stop and its process was ended. {}", self.loss()),
             (true, false) => format!("the process that runs the cells ended. {}", self.loss()),
         };
-        report::plain("Interrupted", &text)
+        Failure::new("Interrupted", text)
     }
 
     /// What the end of the cells' process means.
@@ -232,17 +232,17 @@ impl Cells {
         format!("All variables are lost; functions, types and imports are kept.{checkpoint}")
     }
 
-    fn abort_queue(&mut self, wire: &Wire) {
+    fn abort_queue(&mut self, out: &Outbox) {
         for request in std::mem::take(&mut self.queue) {
-            wire.status("busy", &request.header);
+            out.status("busy", &request.header);
             // Without a count, as IPython does: JupyterLab would show it as if the cell had run.
-            wire.reply(Via::Shell, &request, json!({"status": "aborted"}));
-            wire.status("idle", &request.header);
+            out.reply(Via::Shell, &request, json!({"status": "aborted"}));
+            out.status("idle", &request.header);
         }
     }
 
     /// Stop was pressed; whether the next cell may begin.
-    pub fn interrupt(&mut self, wire: &Wire, link: Option<&Link>) -> bool {
+    pub fn interrupt(&mut self, out: &Outbox, link: Option<&Link>) -> bool {
         let Some(running) = &mut self.running else { return false };
         let now = Instant::now();
         match (&mut running.stop, link) {
@@ -256,7 +256,7 @@ impl Cells {
             }
             _ => {
                 running.stop = Some(Stop { killed: false, deadline: now + GRACE });
-                self.finish(wire, Vec::new(), false, Map::new());
+                self.finish(out, Vec::new(), false, Map::new());
                 return true;
             }
         }
@@ -264,10 +264,10 @@ impl Cells {
     }
 
     /// Something is due; whether the engine must be given up because it does not even end a cell.
-    pub fn alarm(&mut self, wire: &Wire, link: Option<&Link>) -> bool {
+    pub fn alarm(&mut self, out: &Outbox, link: Option<&Link>) -> bool {
         let now = Instant::now();
         for show in self.displays.due(now) {
-            self.publish(wire, show);
+            self.publish(out, show);
         }
         let Some(stop) = self.running.as_mut().and_then(|running| running.stop.as_mut()) else { return false };
         if now < stop.deadline {
@@ -284,7 +284,7 @@ impl Cells {
     /// When [`Cells::alarm`] wants to be called.
     pub fn next_alarm(&self) -> Option<Instant> {
         let stop = self.running.as_ref().and_then(|running| running.stop.as_ref()).map(|stop| stop.deadline);
-        soonest([self.displays.next(), stop])
+        [self.displays.next(), stop].into_iter().flatten().min()
     }
 
     /// An answer for the cell that asked.
@@ -293,7 +293,7 @@ impl Cells {
     }
 
     /// The engine has died: the running cell ends, and the learner is told what is lost.
-    pub fn engine_lost(&mut self, wire: &Wire) {
+    pub fn engine_lost(&mut self, out: &Outbox) {
         let checkpoint =
             self.checkpoint.as_ref().map_or_else(String::new, |(path, _)| format!(" The latest checkpoint is {path}."));
         let text = format!(
@@ -302,20 +302,20 @@ impl Cells {
         let begun = self.running.as_mut().filter(|running| running.sent);
         if let Some(running) = begun {
             running.stop = None;
-            self.finish(wire, vec![report::plain("EngineEnded", &text)], false, Map::new());
+            self.finish(out, vec![Failure::new("EngineEnded", text)], false, Map::new());
         } else {
             self.note = Some(text);
         }
     }
 
     /// No engine: every cell fails with the reason.
-    pub fn fail_all(&mut self, wire: &Wire, reason: &str) {
+    pub fn fail_all(&mut self, out: &Outbox, reason: &str) {
         loop {
             if self.running.is_none() {
                 let Some(request) = self.queue.pop_front() else { return };
-                self.begin(wire, request);
+                self.begin(out, request);
             }
-            self.finish(wire, vec![report::plain("KernelNotReady", reason)], false, Map::new());
+            self.finish(out, vec![Failure::new("KernelNotReady", reason)], false, Map::new());
         }
     }
 }

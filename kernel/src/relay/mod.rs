@@ -3,7 +3,8 @@
 mod cells;
 mod complete;
 mod displays;
-pub mod engine_link;
+mod engine_link;
+mod outbox;
 mod queries;
 mod sockets;
 mod wire;
@@ -14,12 +15,14 @@ use crate::session::Layout;
 use anyhow::Result;
 use cells::Cells;
 use engine_link::{Event, Link};
+use outbox::Outbox;
 use queries::Query;
 use serde_json::{Value, json};
 use sockets::{Outgoing, Via};
 use std::collections::VecDeque;
+use std::os::unix::process::parent_id;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::{Message, PROTOCOL};
@@ -29,39 +32,9 @@ const PARENT_CHECK: Duration = Duration::from_secs(1);
 /// An engine that dies this often before it was ready is not started again.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// What the modules of the relay share: the way out.
-pub struct Wire {
-    out: Outgoing,
-    session: String,
-}
-
-impl Wire {
-    /// Publishes to all clients, as caused by the request with header `parent`.
-    pub fn publish(&self, kind: &str, parent: &Value, content: Value) {
-        self.out.publish(&Message::new(kind, &self.session, parent.clone(), content));
-    }
-
-    /// `busy`, `idle` or `starting`.
-    pub fn status(&self, state: &str, parent: &Value) {
-        self.publish("status", parent, json!({"execution_state": state}));
-    }
-
-    /// Answers a request.
-    pub fn reply(&self, via: Via, request: &Message, content: Value) {
-        self.send(via, &request.kind().replace("_request", "_reply"), request, content);
-    }
-
-    /// Sends a message to the client of a request.
-    pub fn send(&self, via: Via, kind: &str, request: &Message, content: Value) {
-        let mut message = Message::new(kind, &self.session, request.header.clone(), content);
-        message.identities.clone_from(&request.identities);
-        self.out.reply(via, &message);
-    }
-}
-
 /// The kernel as Jupyter sees it.
 pub struct Relay {
-    wire: Wire,
+    out: Outbox,
     layout: Layout,
     cells: Cells,
     link: Option<Link>,
@@ -83,7 +56,7 @@ pub async fn run(connection_file: &Path) -> Result<()> {
     let out = sockets::bind(connection_file, inbox).await?;
     let (events, mut engine_events) = unbounded_channel();
     let mut relay = Relay::new(out, layout, events);
-    relay.wire.status("starting", &json!({}));
+    relay.out.status("starting", &json!({}));
     relay.start_engine();
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
@@ -100,7 +73,7 @@ pub async fn run(connection_file: &Path) -> Result<()> {
             _ = interrupts.recv() => relay.interrupt(),
             _ = terminations.recv() => relay.ended = true,
             _ = hangups.recv() => relay.ended = true,
-            _ = parent_check.tick() => relay.ended |= parent.is_some_and(|pid| pid != parent_pid()),
+            _ = parent_check.tick() => relay.ended |= parent.is_some_and(|pid| pid != parent_id()),
         }
     }
     if let Some(link) = relay.link.take() {
@@ -112,13 +85,9 @@ pub async fn run(connection_file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn parent_pid() -> i32 {
-    unsafe { libc::getppid() }
-}
-
 /// Jupyter tells its kernels its process id; if it dies without a word, we follow.
-fn watched_parent() -> Option<i32> {
-    std::env::var_os(var::JUPYTERS_PID).map(|_| parent_pid()).filter(|&pid| pid > 1)
+fn watched_parent() -> Option<u32> {
+    std::env::var_os(var::JUPYTERS_PID).map(|_| parent_id()).filter(|&pid| pid > 1)
 }
 
 fn rust_version() -> String {
@@ -132,7 +101,7 @@ impl Relay {
         let session = uuid::Uuid::new_v4().to_string();
         Relay {
             cells: Cells::new(&session[..8]),
-            wire: Wire { out, session },
+            out: Outbox::new(out, session),
             layout,
             link: None,
             engines: 0,
@@ -176,7 +145,7 @@ impl Relay {
                 }
             }
             Some(event) => {
-                if self.cells.event(&self.wire, event) {
+                if self.cells.event(&self.out, event) {
                     self.run_next();
                 }
             }
@@ -195,7 +164,7 @@ impl Relay {
             self.failed_starts += 1;
         }
         self.ready = false;
-        self.cells.engine_lost(&self.wire);
+        self.cells.engine_lost(&self.out);
         if self.failed_starts < MAX_FAILED_STARTS {
             self.start_engine();
         } else {
@@ -210,15 +179,15 @@ impl Relay {
 
     fn run_next(&mut self) {
         if let Some(reason) = &self.broken {
-            self.cells.fail_all(&self.wire, reason);
+            self.cells.fail_all(&self.out, reason);
         }
         if let Some(link) = &self.link {
-            self.cells.run_next(&self.wire, self.ready, link);
+            self.cells.run_next(&self.out, self.ready, link);
         }
     }
 
     fn alarm(&mut self) {
-        if self.cells.alarm(&self.wire, self.link.as_ref())
+        if self.cells.alarm(&self.out, self.link.as_ref())
             && let Some(link) = self.link.take()
         {
             // Not even killing the cells' process has helped.
@@ -228,7 +197,7 @@ impl Relay {
     }
 
     fn interrupt(&mut self) {
-        if self.cells.interrupt(&self.wire, self.link.as_ref()) {
+        if self.cells.interrupt(&self.out, self.link.as_ref()) {
             self.run_next();
         }
     }
@@ -244,7 +213,7 @@ impl Relay {
             (_, "complete_request" | "inspect_request") => self.ask(via, request),
             (_, "comm_open") if request.text("target_name") == "evcxr-cargo-check" => self.ask(via, request),
             _ => {
-                self.wire.status("busy", &request.header);
+                self.out.status("busy", &request.header);
                 self.answer_at_once(via, &request);
                 self.idle(&request);
             }
@@ -253,28 +222,28 @@ impl Relay {
 
     fn answer_at_once(&mut self, via: Via, request: &Message) {
         match request.kind() {
-            "kernel_info_request" => self.wire.reply(via, request, self.kernel_info()),
+            "kernel_info_request" => self.out.reply(via, request, self.kernel_info()),
             "is_complete_request" => {
                 let content = match complete::completeness(request.text("code")) {
                     complete::Completeness::Complete => json!({"status": "complete"}),
                     complete::Completeness::Incomplete(indent) => json!({"status": "incomplete", "indent": indent}),
                     complete::Completeness::Invalid => json!({"status": "invalid"}),
                 };
-                self.wire.reply(via, request, content);
+                self.out.reply(via, request, content);
             }
-            "history_request" => self.wire.reply(via, request, json!({"status": "ok", "history": []})),
-            "comm_info_request" => self.wire.reply(via, request, json!({"status": "ok", "comms": {}})),
+            "history_request" => self.out.reply(via, request, json!({"status": "ok", "history": []})),
+            "comm_info_request" => self.out.reply(via, request, json!({"status": "ok", "comms": {}})),
             "comm_open" => {
                 let content = json!({"comm_id": request.content["comm_id"], "data": {}});
-                self.wire.publish("comm_close", &request.header, content);
+                self.out.publish("comm_close", &request.header, content);
             }
             "interrupt_request" => {
                 self.interrupt();
-                self.wire.reply(via, request, json!({"status": "ok"}));
+                self.out.reply(via, request, json!({"status": "ok"}));
             }
             "shutdown_request" => {
                 let restart = request.flag("restart", false);
-                self.wire.reply(via, request, json!({"status": "ok", "restart": restart}));
+                self.out.reply(via, request, json!({"status": "ok", "restart": restart}));
                 self.ended = true;
             }
             // What we do not know gets no answer; the protocol asks for none.
@@ -284,7 +253,7 @@ impl Relay {
 
     /// Completion and the like: to the engine when it is free, else the answer is that there is none.
     fn ask(&mut self, via: Via, request: Message) {
-        self.wire.status("busy", &request.header);
+        self.out.status("busy", &request.header);
         let order = queries::order(&request);
         match (&self.link, order) {
             (Some(link), Some(order)) if self.ready && !self.cells.is_running() => {
@@ -300,19 +269,19 @@ impl Relay {
         let content = found.map_or_else(|| queries::empty(&request), |found| queries::answer(&request, found));
         if request.kind() == "comm_open" {
             let comm = &request.content["comm_id"];
-            self.wire.publish("comm_msg", &json!({}), json!({"comm_id": comm, "data": content}));
-            self.wire.publish("comm_close", &request.header, json!({"comm_id": comm, "data": {}}));
+            self.out.publish("comm_msg", &json!({}), json!({"comm_id": comm, "data": content}));
+            self.out.publish("comm_close", &request.header, json!({"comm_id": comm, "data": {}}));
         } else {
-            self.wire.reply(via, &request, content);
+            self.out.reply(via, &request, content);
         }
         self.idle(&request);
     }
 
     /// The end of a request; if a cell still runs, the kernel as a whole is not idle.
     fn idle(&self, request: &Message) {
-        self.wire.status("idle", &request.header);
+        self.out.status("idle", &request.header);
         if let Some(running) = self.cells.running_header() {
-            self.wire.status("busy", running);
+            self.out.status("busy", running);
         }
     }
 
@@ -335,9 +304,4 @@ impl Relay {
             "debugger": false,
         })
     }
-}
-
-/// What the alarm clock of [`Cells`] needs to know about time.
-pub fn soonest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
-    times.into_iter().flatten().min()
 }

@@ -1,16 +1,17 @@
 //! Builds the template directory, once and whenever what it is made of has changed.
 
-use super::Layout;
+use super::copy::clone_tree;
+use super::layout::Layout;
+use super::start;
 use crate::names::{file, var};
 use crate::protocol::FromEngine;
-use crate::relay::engine_link as link;
-use crate::session;
+use crate::sys::files::{collect_files, try_lock};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ fn cargo_config() -> String {
 pub fn run(layout: &Layout) -> Result<()> {
     let lock_path = layout.state.join("template.lock");
     let lock = File::create(&lock_path).with_context(|| format!("cannot make {}", lock_path.display()))?;
-    if !session::try_lock(&lock) {
+    if !try_lock(&lock) {
         bail!("another `prepare` is at work in {}", layout.state.display());
     }
     let stamp = stamp(layout)?;
@@ -97,7 +98,7 @@ pub fn run(layout: &Layout) -> Result<()> {
     if !fresh.is_dir() {
         fs::create_dir(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
         if layout.template().is_dir() {
-            session::clone_tree(&layout.template(), &fresh)?;
+            clone_tree(&layout.template(), &fresh)?;
         }
     }
     let workspace_lock = layout.root.join("Cargo.lock");
@@ -120,7 +121,7 @@ fn build(layout: &Layout, dir: &Path) -> Result<()> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (dir_text, progress_text) = (text(dir), text(&progress));
     let env = [(var::KEEP_DIR, dir_text.as_str()), (var::PROGRESS, progress_text.as_str())];
-    let (socket, mut child) = link::spawn(&env, Stdio::from(log))?;
+    let (socket, mut child) = start::engine(&env, Stdio::from(log))?;
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| show_progress(&progress, crates_to_build(layout), &done));
@@ -212,17 +213,4 @@ fn stamp(layout: &Layout) -> Result<String> {
         hash.update(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
     Ok(hex::encode(hash.finalize()))
-}
-
-/// Every file in a folder and in those below it.
-pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_files(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
