@@ -1,199 +1,111 @@
-//! Is a piece of Rust complete? By brackets, strings, characters and comments, without a parser: fast, and never wrong
-//! about the usual cases.
+//! Completeness of a cell: its brackets, strings and comments, as rustc's own lexer sees them.
 
-/// What a console should do after a line.
+use ra_ap_rustc_lexer::{
+    FrontmatterAllowed, LiteralKind as Literal, RawStrError, TokenKind as Token, tokenize, validate_raw_str,
+};
+
+/// One level of indentation.
+const INDENT: &str = "    ";
+/// Keywords that no code ends with.
+const WORDS: [&str; 14] =
+    ["let", "mut", "fn", "struct", "enum", "impl", "if", "else", "match", "while", "for", "in", "use", "mod"];
+
+/// The next step of a console after a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Completeness {
     /// Run it.
     Complete,
     /// Ask for more, with this indentation.
     Incomplete(String),
-    /// It cannot become right.
+    /// No further line can make it right.
     Invalid,
 }
 
-/// Judges a cell.
+/// The completeness of a cell.
 pub fn completeness(code: &str) -> Completeness {
-    let mut scanner = Scanner { rest: code.char_indices().peekable(), open: Vec::new(), last: String::new() };
-    match scanner.scan() {
-        End::Mismatch => Completeness::Invalid,
-        End::Inside => Completeness::Incomplete(String::new()),
-        End::Outside if !scanner.open.is_empty() => Completeness::Incomplete("    ".repeat(scanner.open.len())),
-        End::Outside if code.trim_start().starts_with(':') && !code.trim().contains('\n') => Completeness::Complete,
-        End::Outside if wants_more(&scanner.last) => Completeness::Incomplete("    ".to_owned()),
-        End::Outside => Completeness::Complete,
+    let code = rust_part(code);
+    let (mut open, mut at) = (Vec::new(), 0);
+    // The latest two tokens that are neither blank nor comment.
+    let mut tail = [(Token::Eof, ""); 2];
+    for token in tokenize(code, FrontmatterAllowed::No) {
+        let text = &code[at..at + token.len as usize];
+        at += text.len();
+        match token.kind {
+            kind if is_unterminated(kind, text) => return Completeness::Incomplete(String::new()),
+            kind if is_error(kind) => return Completeness::Invalid,
+            Token::Whitespace | Token::LineComment { .. } | Token::BlockComment { .. } => continue,
+            Token::OpenParen => open.push(Token::CloseParen),
+            Token::OpenBracket => open.push(Token::CloseBracket),
+            Token::OpenBrace => open.push(Token::CloseBrace),
+            closing @ (Token::CloseParen | Token::CloseBracket | Token::CloseBrace) if open.pop() != Some(closing) => {
+                return Completeness::Invalid;
+            }
+            _ => {}
+        }
+        tail = [tail[1], (token.kind, text)];
+    }
+    match open.len() {
+        0 if wants_more(tail) => Completeness::Incomplete(INDENT.to_owned()),
+        0 => Completeness::Complete,
+        depth => Completeness::Incomplete(INDENT.repeat(depth)),
     }
 }
 
-/// Whether code cannot end with these characters.
-fn wants_more(last: &str) -> bool {
-    let operators = ["=", "+", "-", "*", "/", "%", "&", "|", "^", ",", ".", "::", "->", "<", "=>", "#", "$"];
-    let word = last.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-    let words =
-        ["let", "mut", "fn", "struct", "enum", "impl", "if", "else", "match", "while", "for", "in", "use", "mod"];
-    (operators.iter().any(|operator| last.ends_with(operator)) && !last.ends_with("..")) || words.contains(&word)
+/// The cell without the lines before its Rust: commands of evcxr (`:dep`, `!ls`), of one line each, between blank lines
+/// and comments.
+fn rust_part(code: &str) -> &str {
+    let is_before = |line: &&str| {
+        let is_command = line.trim_start_matches(' ').starts_with(':') || line.starts_with('!');
+        is_command || line.starts_with("//") || line.trim().is_empty()
+    };
+    let before: usize = code.split_inclusive('\n').take_while(is_before).map(str::len).sum();
+    &code[before..]
 }
 
-enum End {
-    Outside,
-    Inside,
-    Mismatch,
-}
-
-struct Scanner<'a> {
-    rest: std::iter::Peekable<std::str::CharIndices<'a>>,
-    open: Vec<char>,
-    /// The latest code characters, without comments and blanks at the end.
-    last: String,
-}
-
-impl Scanner<'_> {
-    fn next(&mut self) -> Option<char> {
-        self.rest.next().map(|(_, character)| character)
-    }
-
-    fn peek(&mut self) -> Option<char> {
-        self.rest.peek().map(|(_, character)| *character)
-    }
-
-    fn scan(&mut self) -> End {
-        while let Some(character) = self.next() {
-            let closed = match character {
-                '/' if self.peek() == Some('/') => {
-                    while self.next().is_some_and(|c| c != '\n') {}
-                    true
-                }
-                '/' if self.peek() == Some('*') => self.block_comment(),
-                '"' => self.string(),
-                '\'' => self.quote(),
-                'r' if !self.in_word() && matches!(self.peek(), Some('"' | '#')) => self.raw_string(),
-                '(' | '[' | '{' => {
-                    self.open.push(character);
-                    self.note(character);
-                    true
-                }
-                ')' | ']' | '}' => {
-                    if self.open.pop() != Some(opening(character)) {
-                        return End::Mismatch;
-                    }
-                    self.note(character);
-                    true
-                }
-                _ => {
-                    self.note(character);
-                    true
-                }
-            };
-            if !closed {
-                return End::Inside;
-            }
-        }
-        self.last.truncate(self.last.trim_end().len());
-        End::Outside
-    }
-
-    fn note(&mut self, character: char) {
-        self.last.push(character);
-        if self.last.len() > 64 {
-            self.last = self.last.chars().rev().take(16).collect::<Vec<_>>().into_iter().rev().collect();
-        }
-    }
-
-    /// Whether the character before belongs to a name, so that `r` is no prefix. `b` and `c` may stand before it.
-    fn in_word(&self) -> bool {
-        let word: String = self.last.chars().rev().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        !matches!(word.as_str(), "" | "b" | "c")
-    }
-
-    fn block_comment(&mut self) -> bool {
-        let mut depth = 0;
-        let mut previous = '/';
-        while let Some(character) = self.next() {
-            match (previous, character) {
-                ('/', '*') => (depth, previous) = (depth + 1, ' '),
-                ('*', '/') => (depth, previous) = (depth - 1, ' '),
-                _ => previous = character,
-            }
-            if depth == 0 {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn string(&mut self) -> bool {
-        self.note('"');
-        while let Some(character) = self.next() {
-            match character {
-                '\\' => drop(self.next()),
-                '"' => {
-                    self.note('"');
-                    return true;
-                }
-                _ => {}
-            }
-        }
-        false
-    }
-
-    /// A character or a lifetime.
-    fn quote(&mut self) -> bool {
-        self.note('\'');
-        match self.next() {
-            Some('\\') => {
-                self.next();
-                while self.peek().is_some_and(|c| c != '\'' && c != '\n') {
-                    self.next();
-                }
-                self.next();
-            }
-            Some(character) => {
-                if self.peek() == Some('\'') {
-                    self.next();
-                } else {
-                    self.note(character);
-                }
-            }
-            None => {}
-        }
-        true
-    }
-
-    fn raw_string(&mut self) -> bool {
-        let mut hashes = 0;
-        while self.peek() == Some('#') {
-            self.next();
-            hashes += 1;
-        }
-        if self.peek() != Some('"') {
-            // `r#name`
-            self.note('r');
-            return true;
-        }
-        self.next();
-        self.note('"');
-        while let Some(character) = self.next() {
-            if character != '"' {
-                continue;
-            }
-            let mut seen = 0;
-            while seen < hashes && self.peek() == Some('#') {
-                self.next();
-                seen += 1;
-            }
-            if seen == hashes {
-                return true;
-            }
-        }
-        false
+/// True for a string or comment that further lines can end.
+fn is_unterminated(kind: Token, text: &str) -> bool {
+    let is_open_raw = |prefix| matches!(validate_raw_str(text, prefix), Err(RawStrError::NoTerminator { .. }));
+    match kind {
+        Token::BlockComment { terminated, .. } => !terminated,
+        Token::Literal { kind, .. } => match kind {
+            Literal::Str { terminated } | Literal::ByteStr { terminated } | Literal::CStr { terminated } => !terminated,
+            Literal::RawStr { n_hashes: None } => is_open_raw(1),
+            Literal::RawByteStr { n_hashes: None } | Literal::RawCStr { n_hashes: None } => is_open_raw(2),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
-fn opening(closing: char) -> char {
-    match closing {
-        ')' => '(',
-        ']' => '[',
-        _ => '{',
+/// True for a token that the edition of the cells, 2024, refuses wherever it stands.
+fn is_error(kind: Token) -> bool {
+    match kind {
+        Token::Unknown | Token::InvalidIdent | Token::UnknownPrefix | Token::UnknownPrefixLifetime => true,
+        Token::GuardedStrPrefix | Token::Lifetime { starts_with_number: true } => true,
+        Token::Literal { kind, .. } => match kind {
+            Literal::Char { terminated } | Literal::Byte { terminated } => !terminated,
+            Literal::Int { empty_int: wrong, .. } | Literal::Float { empty_exponent: wrong, .. } => wrong,
+            Literal::RawStr { n_hashes } | Literal::RawByteStr { n_hashes } | Literal::RawCStr { n_hashes } => {
+                n_hashes.is_none()
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// True if no code ends with these two tokens.
+fn wants_more([(before, _), (last, text)]: [(Token, &str); 2]) -> bool {
+    match last {
+        Token::Ident => WORDS.contains(&text),
+        // `1..` is a range.
+        Token::Dot => before != Token::Dot,
+        // `->` and `=>`, but not the end of `Vec<u8>`.
+        Token::Gt => matches!(before, Token::Minus | Token::Eq),
+        Token::Eq | Token::Plus | Token::Minus | Token::Star | Token::Slash | Token::Percent => true,
+        Token::And | Token::Or | Token::Caret | Token::Lt => true,
+        Token::Comma | Token::Colon | Token::Pound | Token::Dollar => true,
+        _ => false,
     }
 }
 
@@ -249,5 +161,96 @@ mod tests {
         for code in [")", "(]", "fn f() }", "vec![1)"] {
             assert_eq!(completeness(code), Completeness::Invalid, "{code}");
         }
+    }
+    fn check(code: &str, expected: &Completeness) {
+        assert_eq!(completeness(code), *expected, "{code}");
+    }
+
+    #[test]
+    fn literals_of_every_kind_hide_their_brackets() {
+        let strings = [("\"", "\""), ("r\"", "\""), ("r##\"", "\"##"), ("b\"", "\""), ("br#\"", "\"#"), ("c\"", "\"")];
+        let others = [("cr\"", "\""), ("cr#\"", "\"#"), ("/*", "*/"), ("/* /*", "*/ */")];
+        for (begin, end) in strings.into_iter().chain(others) {
+            check(&format!("f({begin}(\n[{{{end})"), &Completeness::Complete);
+            check(&format!("f({begin}(\n[{{"), &Completeness::Incomplete(String::new()));
+        }
+        for code in ["'('", "'\"'", "b'['", "'\\''", "b'\\\\'", "'{'", "'\\u{7b}'", "/*/ ( */ 1", "// [", "/// {"] {
+            check(code, &Completeness::Complete);
+        }
+    }
+
+    #[test]
+    fn hashes_end_a_raw_string_only_in_their_number() {
+        check("r##\"\"#\"##", &Completeness::Complete);
+        check("r##\"\"#", &Completeness::Incomplete(String::new()));
+        check("br\"\\\"", &Completeness::Complete);
+        check("b\"\\\"", &Completeness::Incomplete(String::new()));
+    }
+
+    #[test]
+    fn lifetimes_are_no_characters() {
+        check("fn f<'a, 'b: 'a>(x: &'a str, c: &'b char) -> bool { x.starts_with('\"') }", &Completeness::Complete);
+        check("'outer: loop { break 'outer", &Completeness::Incomplete("    ".into()));
+        check("('a', 'static'", &Completeness::Incomplete("    ".into()));
+        check("&'r#fn str", &Completeness::Complete);
+    }
+
+    #[test]
+    fn the_last_token_decides_not_the_last_letters() {
+        for code in
+            ["r#let", "outlet", "1.", "1.0.sqrt()", "0x1e", "x..", "Vec::<u8>", "\"let\"", "'='", "x // +", "x?"]
+        {
+            check(code, &Completeness::Complete);
+        }
+        for code in ["a ==", "a..=", "fn f() ->", "x =>", "let /* in */", "let x:", "std::", "&mut", "#", "1 - // one"]
+        {
+            check(code, &Completeness::Incomplete("    ".into()));
+        }
+    }
+
+    #[test]
+    fn tokens_that_no_line_can_mend() {
+        for code in [
+            "let x = 1 \\",
+            "'",
+            "b'",
+            "let c = 'a;'",
+            "f\"x\"",
+            "k#x",
+            "'k#x",
+            "##",
+            "#\"x\"#",
+            "r#~",
+            "0x",
+            "1e",
+            "'1",
+        ] {
+            check(code, &Completeness::Invalid);
+        }
+    }
+
+    #[test]
+    fn commands_are_no_rust() {
+        for code in [
+            ":dep a = \"open",
+            "  :vars",
+            ":dep a = [",
+            "!echo 'x (",
+            "\n// (\n:vars\n",
+            ":vars =",
+            ":vars\nlet x = 1;",
+        ] {
+            check(code, &Completeness::Complete);
+        }
+        check(":dep a = \"1\"\n\n!ls (\nfn f() {", &Completeness::Incomplete("    ".into()));
+        check("(\n:vars)", &Completeness::Complete);
+    }
+
+    #[test]
+    fn a_cell_has_neither_shebang_nor_frontmatter() {
+        check("#!/usr/bin/env (", &Completeness::Incomplete("    ".into()));
+        check("#![allow(unused)]", &Completeness::Complete);
+        check("---\n[dependencies", &Completeness::Incomplete("    ".into()));
+        check("---\n)\n---", &Completeness::Invalid);
     }
 }
