@@ -10,10 +10,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// How long an engine may take to clean up after itself.
+/// Time for an engine to clean up after itself.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// What an engine says (`None`: it is gone), with the number of the engine.
+/// Number of an engine and its message; `None` when it is gone.
 pub type Event = (u64, Option<FromEngine>);
 
 /// A running engine.
