@@ -2,12 +2,15 @@
 
 use super::wire::{Key, Message};
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde::Deserialize;
 use std::path::Path;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zeromq::{PubSocket, RepSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
 
-/// Which socket a request came in by.
+/// The signature of messages.
+const SCHEME: &str = "hmac-sha256";
+
+/// The sockets that requests come in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     Shell,
@@ -26,13 +29,13 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// To everyone who listens.
+    /// Sends to everyone who listens.
     pub fn publish(&self, message: &Message) {
         // The tasks end only with the kernel.
         let _ = self.iopub.send(message.frames(&self.key));
     }
 
-    /// To the client named by the message's identities.
+    /// Sends to the client named by the message's identities.
     pub fn reply(&self, via: Via, message: &Message) {
         let channel = match via {
             Via::Shell => &self.shell,
@@ -43,50 +46,83 @@ impl Outgoing {
     }
 }
 
+/// The connection file: the addresses of the sockets, and the key.
+#[derive(Deserialize)]
+struct Connection {
+    #[serde(default = "tcp")]
+    transport: String,
+    #[serde(default = "this_machine")]
+    ip: String,
+    shell_port: u16,
+    control_port: u16,
+    stdin_port: u16,
+    iopub_port: u16,
+    hb_port: u16,
+    #[serde(default)]
+    key: String,
+    #[serde(default = "scheme")]
+    signature_scheme: String,
+}
+
+fn tcp() -> String {
+    "tcp".to_owned()
+}
+
+fn this_machine() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn scheme() -> String {
+    SCHEME.to_owned()
+}
+
+impl Connection {
+    fn read(file: &Path) -> Result<Connection> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the connection file {}", file.display()))?;
+        Connection::parse(&text).with_context(|| format!("the connection file {} cannot be used", file.display()))
+    }
+
+    fn parse(text: &str) -> Result<Connection> {
+        let connection: Connection = serde_json::from_str(text)?;
+        let scheme = &connection.signature_scheme;
+        anyhow::ensure!(scheme == SCHEME, "the signature scheme {scheme} is not known, only {SCHEME}");
+        Ok(connection)
+    }
+
+    fn address(&self, port: u16) -> String {
+        format!("{}://{}:{port}", self.transport, self.ip)
+    }
+}
+
 /// Binds everything that the connection file names; requests go to `inbox`.
 pub async fn bind(connection_file: &Path, inbox: UnboundedSender<(Via, Message)>) -> Result<Outgoing> {
-    let text = std::fs::read_to_string(connection_file)
-        .with_context(|| format!("cannot read the connection file {}", connection_file.display()))?;
-    let config: Value = serde_json::from_str(&text)
-        .with_context(|| format!("the connection file {} is not JSON", connection_file.display()))?;
-    let address = |port: &str| -> Result<String> {
-        let number = config[port].as_u64().with_context(|| format!("the connection file has no {port}"))?;
-        let transport = config["transport"].as_str().unwrap_or("tcp");
-        Ok(format!("{transport}://{}:{number}", config["ip"].as_str().unwrap_or("127.0.0.1")))
-    };
-    if let Some(scheme) = config["signature_scheme"].as_str()
-        && scheme != "hmac-sha256"
-    {
-        anyhow::bail!("the signature scheme {scheme} is not known, only hmac-sha256");
-    }
-    let key = Key::new(config["key"].as_str().unwrap_or_default())?;
-    let router = |via: Via, port: &'static str| {
-        let (key, inbox, address) = (key.clone(), inbox.clone(), address(port));
-        async move { serve_router(via, address?, key, inbox).await }
-    };
+    let connection = Connection::read(connection_file)?;
+    let key = Key::new(&connection.key)?;
+    let router = |via: Via, port: u16| serve_router(via, connection.address(port), key.clone(), inbox.clone());
     let mut heartbeat = RepSocket::new();
-    heartbeat.bind(&address("hb_port")?).await.context("cannot bind the heartbeat socket")?;
+    heartbeat.bind(&connection.address(connection.hb_port)).await.context("cannot bind the heartbeat socket")?;
     tokio::spawn(async move {
         while let Ok(message) = heartbeat.recv().await {
             let _ = heartbeat.send(message).await;
         }
     });
     let mut publisher = PubSocket::new();
-    publisher.bind(&address("iopub_port")?).await.context("cannot bind the iopub socket")?;
+    publisher.bind(&connection.address(connection.iopub_port)).await.context("cannot bind the iopub socket")?;
     let (iopub, queue) = unbounded_channel();
     tokio::spawn(forward(publisher, queue));
     Ok(Outgoing {
         iopub,
-        shell: router(Via::Shell, "shell_port").await?,
-        control: router(Via::Control, "control_port").await?,
-        stdin: router(Via::Stdin, "stdin_port").await?,
+        shell: router(Via::Shell, connection.shell_port).await?,
+        control: router(Via::Control, connection.control_port).await?,
+        stdin: router(Via::Stdin, connection.stdin_port).await?,
         key,
     })
 }
 
 async fn forward(mut socket: impl SocketSend, mut queue: UnboundedReceiver<ZmqMessage>) {
     while let Some(message) = queue.recv().await {
-        // A client that has gone is not our trouble.
+        // A client that has gone needs no message.
         let _ = socket.send(message).await;
     }
 }
@@ -105,7 +141,7 @@ async fn serve_router(
     tokio::spawn(async move {
         loop {
             match receiver.recv().await {
-                // What is not signed, or no message at all, is none of our business.
+                // Frames without the right signature, or of no message at all, get no answer.
                 Ok(frames) => {
                     if let Ok(message) = Message::read(frames, &key) {
                         let _ = inbox.send((via, message));
@@ -116,4 +152,24 @@ async fn serve_router(
         }
     });
     Ok(outbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_file_needs_ports_and_the_one_scheme() {
+        let ports = r#""shell_port": 1, "control_port": 2, "stdin_port": 3, "iopub_port": 4"#;
+        let connection = Connection::parse(&format!(r#"{{{ports}, "hb_port": 5, "kernel_name": "x"}}"#)).unwrap();
+        assert_eq!(connection.address(connection.iopub_port), "tcp://127.0.0.1:4");
+        assert_eq!(connection.key, "");
+        for (more, problem) in [
+            ("", "missing field `hb_port`"),
+            (r#", "hb_port": 5, "signature_scheme": "hmac-md5""#, "the signature scheme hmac-md5 is not known"),
+        ] {
+            let error = Connection::parse(&format!("{{{ports}{more}}}")).err().map(|error| error.to_string());
+            assert!(error.as_ref().is_some_and(|error| error.contains(problem)), "{error:?}");
+        }
+    }
 }
