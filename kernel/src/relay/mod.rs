@@ -4,6 +4,7 @@ mod cells;
 mod complete;
 mod displays;
 mod engine_link;
+mod info;
 mod outbox;
 mod queries;
 mod sockets;
@@ -17,7 +18,7 @@ use cells::Cells;
 use engine_link::{Event, Link};
 use outbox::Outbox;
 use queries::Query;
-use serde_json::{Value, json};
+use serde_json::json;
 use sockets::{Outgoing, Via};
 use std::collections::VecDeque;
 use std::os::unix::process::parent_id;
@@ -25,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use wire::{Message, PROTOCOL};
+use wire::Message;
 
 /// How often we look whether Jupyter still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
@@ -90,12 +91,6 @@ fn watched_parent() -> Option<u32> {
     std::env::var_os(var::JUPYTERS_PID).map(|_| parent_id()).filter(|&pid| pid > 1)
 }
 
-fn rust_version() -> String {
-    let output = std::process::Command::new("rustc").arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.split_whitespace().nth(1).unwrap_or_default().to_owned()
-}
-
 impl Relay {
     fn new(out: Outgoing, layout: Layout, events: UnboundedSender<Event>) -> Relay {
         let session = uuid::Uuid::new_v4().to_string();
@@ -110,7 +105,7 @@ impl Relay {
             events,
             queries: VecDeque::new(),
             broken: None,
-            rust_version: rust_version(),
+            rust_version: info::rust_version(),
             ended: false,
         }
     }
@@ -222,7 +217,7 @@ impl Relay {
 
     fn answer_at_once(&mut self, via: Via, request: &Message) {
         match request.kind() {
-            "kernel_info_request" => self.out.reply(via, request, self.kernel_info()),
+            "kernel_info_request" => self.out.reply(via, request, info::kernel_info(&self.rust_version)),
             "is_complete_request" => {
                 let content = match complete::completeness(request.text("code")) {
                     complete::Completeness::Complete => json!({"status": "complete"}),
@@ -283,25 +278,5 @@ impl Relay {
         if let Some(running) = self.cells.running_header() {
             self.out.status("busy", running);
         }
-    }
-
-    fn kernel_info(&self) -> Value {
-        json!({
-            "status": "ok",
-            "protocol_version": PROTOCOL,
-            "implementation": "gpt_lab",
-            "implementation_version": env!("CARGO_PKG_VERSION"),
-            "language_info": {
-                "name": "rust",
-                "version": self.rust_version,
-                "mimetype": "text/x-rust",
-                "file_extension": ".rs",
-                "pygments_lexer": "rust",
-                "codemirror_mode": "rust",
-            },
-            "banner": format!("gpt_lab {}: a laboratory for language models, in Rust {}", env!("CARGO_PKG_VERSION"), self.rust_version),
-            "help_links": [{"text": "Rust: std", "url": "https://doc.rust-lang.org/std/"}],
-            "debugger": false,
-        })
     }
 }
