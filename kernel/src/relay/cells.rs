@@ -1,30 +1,32 @@
-//! The queue of cells: one runs, the others wait; what the running one shows; how it ends.
+//! The queue of cells: one runs, the others wait; stop, and the end of a cell.
 
-use super::displays::{Displays, Show};
 use super::engine_link::Link;
 use super::outbox::Outbox;
+use super::outputs::{Checkpoint, Outputs};
 use super::sockets::Via;
 use super::wire::Message;
 use crate::failure::Failure;
 use crate::protocol::{Cell, FromEngine, ToEngine};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How long a cell may take to come back after the first press of stop.
+/// Time for a cell to come back after the first press of stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A cell that has begun.
 struct Running {
     request: Message,
+    silent: bool,
     id: u64,
     count: u64,
+    /// True once the engine has it.
     sent: bool,
-    silent: bool,
     stop: Option<Stop>,
 }
 
-/// How far stopping has come.
+/// A stop that was asked for.
 struct Stop {
     killed: bool,
     deadline: Instant,
@@ -32,42 +34,34 @@ struct Stop {
 
 /// The cells of a kernel.
 pub struct Cells {
+    out: Rc<Outbox>,
     queue: VecDeque<Message>,
     running: Option<Running>,
     count: u64,
     ids: u64,
-    displays: Displays,
-    checkpoint: Option<(String, Option<u64>)>,
-    latest: Value,
+    outputs: Outputs,
+    /// Told to the learner by the next cell.
     note: Option<String>,
 }
 
 impl Cells {
-    /// No cells yet; display ids start with `prefix`.
-    pub fn new(prefix: &str) -> Cells {
-        Cells {
-            queue: VecDeque::new(),
-            running: None,
-            count: 0,
-            ids: 0,
-            displays: Displays::new(prefix),
-            checkpoint: None,
-            latest: json!({}),
-            note: None,
-        }
+    /// A kernel without cells; the ids of their displays will begin with `prefix`.
+    pub fn new(out: Rc<Outbox>, prefix: &str) -> Cells {
+        let outputs = Outputs::new(out.clone(), prefix);
+        Cells { out, queue: VecDeque::new(), running: None, count: 0, ids: 0, outputs, note: None }
     }
 
-    /// A cell to run when its turn comes.
+    /// Adds a cell, to be run when its turn comes.
     pub fn push(&mut self, request: Message) {
         self.queue.push_back(request);
     }
 
-    /// Something that the next cell shall tell the learner.
+    /// Keeps a note for the learner, which the next cell shows.
     pub fn note(&mut self, note: Option<String>) {
         self.note = note.or(self.note.take());
     }
 
-    /// Whether a cell runs.
+    /// True while a cell runs.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }
@@ -78,11 +72,11 @@ impl Cells {
     }
 
     /// Begins the next cell; hands it over when the engine is ready.
-    pub fn run_next(&mut self, out: &Outbox, ready: bool, link: &Link) {
+    pub fn run_next(&mut self, ready: bool, link: &Link) {
         if self.running.is_none()
             && let Some(request) = self.queue.pop_front()
         {
-            self.begin(out, request);
+            self.begin(request);
         }
         if !ready {
             return;
@@ -90,7 +84,8 @@ impl Cells {
         let Some(running) = self.running.as_mut().filter(|running| !running.sent) else { return };
         running.sent = true;
         if let Some(note) = self.note.take() {
-            out.publish("stream", &running.request.header, json!({"name": "stderr", "text": format!("{note}\n")}));
+            let content = json!({"name": "stderr", "text": format!("{note}\n")});
+            self.out.publish("stream", &running.request.header, content);
         }
         let request = &running.request;
         link.send(ToEngine::Execute(Cell {
@@ -102,45 +97,40 @@ impl Cells {
         }));
     }
 
-    fn begin(&mut self, out: &Outbox, request: Message) {
+    fn begin(&mut self, request: Message) {
         let silent = request.flag("silent", false);
         self.count += u64::from(!silent && request.flag("store_history", true));
         self.ids += 1;
-        out.status("busy", &request.header);
+        self.out.status("busy", &request.header);
         if !silent {
             let content = json!({"code": request.text("code"), "execution_count": self.count});
-            out.publish("execute_input", &request.header, content);
+            self.out.publish("execute_input", &request.header, content);
         }
-        self.displays.begin();
-        self.latest = request.header.clone();
-        self.running = Some(Running { request, id: self.ids, count: self.count, sent: false, silent, stop: None });
+        self.outputs.begin(request.header.clone());
+        self.running = Some(Running { request, silent, id: self.ids, count: self.count, sent: false, stop: None });
     }
 
-    /// Takes what the engine says about the running cell; whether the next may begin.
-    pub fn event(&mut self, out: &Outbox, event: FromEngine) -> bool {
+    /// Shows what the engine says about the running cell; true if the next may begin.
+    pub fn event(&mut self, event: FromEngine) -> bool {
         match event {
-            FromEngine::Text { stream, text } => {
-                out.publish("stream", &self.latest, json!({"name": stream.name(), "text": text}));
-            }
-            FromEngine::Channel { message } => self.channel(out, &message),
-            FromEngine::Display { data } => {
-                out.publish("display_data", &self.latest, json!({"data": data, "metadata": {}, "transient": {}}));
-            }
+            FromEngine::Text { stream, text } => self.outputs.text(stream, &text),
+            FromEngine::Channel { message } => self.outputs.channel(&message),
+            FromEngine::Display { data } => self.outputs.display(data),
             FromEngine::Result { data } => {
-                self.flush_displays(out);
+                self.outputs.flush();
                 if let Some(running) = self.running.as_ref().filter(|running| !running.silent) {
                     let content = json!({"execution_count": running.count, "data": data, "metadata": {}});
-                    out.publish("execute_result", &running.request.header, content);
+                    self.out.publish("execute_result", &running.request.header, content);
                 }
             }
             FromEngine::InputRequest { prompt, password } => {
                 if let Some(running) = &self.running {
                     let content = json!({"prompt": prompt, "password": password});
-                    out.send(Via::Stdin, "input_request", &running.request, content);
+                    self.out.send(Via::Stdin, "input_request", &running.request, content);
                 }
             }
             FromEngine::Done { failures, lost, expressions } => {
-                self.finish(out, failures, lost, expressions);
+                self.finish(failures, lost, expressions);
                 return true;
             }
             _ => {}
@@ -148,42 +138,9 @@ impl Cells {
         false
     }
 
-    fn channel(&mut self, out: &Outbox, message: &Value) {
-        let problem = match message["type"].as_str() {
-            Some("display") if message["data"].is_object() => {
-                if let Some(show) = self.displays.show(message, Instant::now()) {
-                    self.publish(out, show);
-                }
-                return;
-            }
-            Some("checkpoint") if message["path"].is_string() => {
-                let path = message["path"].as_str().unwrap_or_default().to_owned();
-                self.checkpoint = Some((path, message["step"].as_u64()));
-                return;
-            }
-            Some("display") => "it has no data",
-            Some("checkpoint") => "it has no path",
-            _ => "its type is not known",
-        };
-        let text = format!("[a message of the display channel was dropped: {problem}]\n");
-        out.publish("stream", &self.latest, json!({"name": "stderr", "text": text}));
-    }
-
-    fn flush_displays(&mut self, out: &Outbox) {
-        for show in self.displays.flush() {
-            self.publish(out, show);
-        }
-    }
-
-    fn publish(&self, out: &Outbox, show: Show) {
-        let transient = show.id.map_or_else(|| json!({}), |id| json!({"display_id": id}));
-        let content = json!({"data": show.data, "metadata": show.metadata, "transient": transient});
-        out.publish(show.kind, &self.latest, content);
-    }
-
-    fn finish(&mut self, out: &Outbox, mut failures: Vec<Failure>, lost: bool, expressions: Map<String, Value>) {
+    fn finish(&mut self, mut failures: Vec<Failure>, lost: bool, expressions: Map<String, Value>) {
         let Some(running) = self.running.take() else { return };
-        self.flush_displays(out);
+        self.outputs.flush();
         if let Some(stop) = &running.stop {
             failures = vec![self.interrupted(stop, lost)];
         } else if lost {
@@ -195,21 +152,12 @@ impl Cells {
         let request = &running.request;
         for Failure { ename, evalue, traceback } in &failures {
             let content = json!({"ename": ename, "evalue": evalue, "traceback": traceback});
-            out.publish("error", &request.header, content);
+            self.out.publish("error", &request.header, content);
         }
-        let reply = match failures.first() {
-            None => json!({
-                "status": "ok", "execution_count": running.count, "payload": [], "user_expressions": expressions,
-            }),
-            Some(Failure { ename, evalue, traceback }) => json!({
-                "status": "error", "execution_count": running.count, "ename": ename, "evalue": evalue,
-                "traceback": traceback, "payload": [], "user_expressions": {},
-            }),
-        };
-        out.reply(Via::Shell, request, reply);
-        out.status("idle", &request.header);
+        self.out.reply(Via::Shell, request, reply(running.count, failures.first(), expressions));
+        self.out.status("idle", &request.header);
         if !failures.is_empty() && request.flag("stop_on_error", true) {
-            self.abort_queue(out);
+            self.abort_queue();
         }
     }
 
@@ -222,27 +170,27 @@ impl Cells {
         Failure::new("Interrupted", text)
     }
 
-    /// What the end of the cells' process means.
+    /// The consequences of the end of the cells' process.
     fn loss(&self) -> String {
-        let checkpoint = match &self.checkpoint {
-            Some((path, Some(step))) => format!(" The latest checkpoint is {path} (step {step})."),
-            Some((path, None)) => format!(" The latest checkpoint is {path}."),
+        let checkpoint = match self.outputs.checkpoint() {
+            Some(Checkpoint { path, step: Some(step) }) => format!(" The latest checkpoint is {path} (step {step})."),
+            Some(Checkpoint { path, step: None }) => format!(" The latest checkpoint is {path}."),
             None => String::new(),
         };
         format!("All variables are lost; functions, types and imports are kept.{checkpoint}")
     }
 
-    fn abort_queue(&mut self, out: &Outbox) {
+    fn abort_queue(&mut self) {
         for request in std::mem::take(&mut self.queue) {
-            out.status("busy", &request.header);
+            self.out.status("busy", &request.header);
             // Without a count, as IPython does: JupyterLab would show it as if the cell had run.
-            out.reply(Via::Shell, &request, json!({"status": "aborted"}));
-            out.status("idle", &request.header);
+            self.out.reply(Via::Shell, &request, json!({"status": "aborted"}));
+            self.out.status("idle", &request.header);
         }
     }
 
-    /// Stop was pressed; whether the next cell may begin.
-    pub fn interrupt(&mut self, out: &Outbox, link: Option<&Link>) -> bool {
+    /// Stops the running cell, at the second press by force; true if the next may begin.
+    pub fn interrupt(&mut self, link: Option<&Link>) -> bool {
         let Some(running) = &mut self.running else { return false };
         let now = Instant::now();
         match (&mut running.stop, link) {
@@ -256,19 +204,17 @@ impl Cells {
             }
             _ => {
                 running.stop = Some(Stop { killed: false, deadline: now + GRACE });
-                self.finish(out, Vec::new(), false, Map::new());
+                self.finish(Vec::new(), false, Map::new());
                 return true;
             }
         }
         false
     }
 
-    /// Something is due; whether the engine must be given up because it does not even end a cell.
-    pub fn alarm(&mut self, out: &Outbox, link: Option<&Link>) -> bool {
+    /// Does what is due; true if the engine must be given up, because it does not even end a cell.
+    pub fn alarm(&mut self, link: Option<&Link>) -> bool {
         let now = Instant::now();
-        for show in self.displays.due(now) {
-            self.publish(out, show);
-        }
+        self.outputs.show_due(now);
         let Some(stop) = self.running.as_mut().and_then(|running| running.stop.as_mut()) else { return false };
         if now < stop.deadline {
             return false;
@@ -281,41 +227,56 @@ impl Cells {
         false
     }
 
-    /// When [`Cells::alarm`] wants to be called.
+    /// Time of the next call of [`Cells::alarm`].
     pub fn next_alarm(&self) -> Option<Instant> {
         let stop = self.running.as_ref().and_then(|running| running.stop.as_ref()).map(|stop| stop.deadline);
-        [self.displays.next(), stop].into_iter().flatten().min()
+        [self.outputs.next(), stop].into_iter().flatten().min()
     }
 
-    /// An answer for the cell that asked.
+    /// Hands an answer to the cell that asked.
     pub fn input(&self, link: Option<&Link>, value: &str) {
-        link.iter().for_each(|link| link.send(ToEngine::Input { value: value.to_owned() }));
+        if let Some(link) = link {
+            link.send(ToEngine::Input { value: value.to_owned() });
+        }
     }
 
-    /// The engine has died: the running cell ends, and the learner is told what is lost.
-    pub fn engine_lost(&mut self, out: &Outbox) {
+    /// Ends the running cell because the engine has died, and tells the learner what is lost.
+    pub fn engine_lost(&mut self) {
+        let checkpoint = self.outputs.checkpoint();
         let checkpoint =
-            self.checkpoint.as_ref().map_or_else(String::new, |(path, _)| format!(" The latest checkpoint is {path}."));
+            checkpoint.map_or_else(String::new, |found| format!(" The latest checkpoint is {}.", found.path));
         let text = format!(
-            "the engine of the kernel ended; variables, functions and imports are lost, a new session starts.{checkpoint}"
+            "the engine of the kernel ended; variables, functions and imports are lost, a new session \
+             starts.{checkpoint}"
         );
         let begun = self.running.as_mut().filter(|running| running.sent);
         if let Some(running) = begun {
             running.stop = None;
-            self.finish(out, vec![Failure::new("EngineEnded", text)], false, Map::new());
+            self.finish(vec![Failure::new("EngineEnded", text)], false, Map::new());
         } else {
             self.note = Some(text);
         }
     }
 
-    /// No engine: every cell fails with the reason.
-    pub fn fail_all(&mut self, out: &Outbox, reason: &str) {
+    /// Fails every cell with the reason why there is no engine.
+    pub fn fail_all(&mut self, reason: &str) {
         loop {
             if self.running.is_none() {
                 let Some(request) = self.queue.pop_front() else { return };
-                self.begin(out, request);
+                self.begin(request);
             }
-            self.finish(out, vec![Failure::new("KernelNotReady", reason)], false, Map::new());
+            self.finish(vec![Failure::new("KernelNotReady", reason)], false, Map::new());
         }
+    }
+}
+
+/// The content of an `execute_reply`.
+fn reply(count: u64, failure: Option<&Failure>, expressions: Map<String, Value>) -> Value {
+    match failure {
+        None => json!({"status": "ok", "execution_count": count, "payload": [], "user_expressions": expressions}),
+        Some(Failure { ename, evalue, traceback }) => json!({
+            "status": "error", "execution_count": count, "ename": ename, "evalue": evalue, "traceback": traceback,
+            "payload": [], "user_expressions": {},
+        }),
     }
 }

@@ -6,6 +6,7 @@ mod displays;
 mod engine_link;
 mod info;
 mod outbox;
+mod outputs;
 mod queries;
 mod sockets;
 mod wire;
@@ -23,6 +24,7 @@ use sockets::{Outgoing, Via};
 use std::collections::VecDeque;
 use std::os::unix::process::parent_id;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -35,7 +37,7 @@ const MAX_FAILED_STARTS: u32 = 3;
 
 /// The kernel as Jupyter sees it.
 pub struct Relay {
-    out: Outbox,
+    out: Rc<Outbox>,
     layout: Layout,
     cells: Cells,
     link: Option<Link>,
@@ -94,9 +96,11 @@ fn watched_parent() -> Option<u32> {
 impl Relay {
     fn new(out: Outgoing, layout: Layout, events: UnboundedSender<Event>) -> Relay {
         let session = uuid::Uuid::new_v4().to_string();
+        let displays = session[..8].to_owned();
+        let out = Rc::new(Outbox::new(out, session));
         Relay {
-            cells: Cells::new(&session[..8]),
-            out: Outbox::new(out, session),
+            cells: Cells::new(out.clone(), &displays),
+            out,
             layout,
             link: None,
             engines: 0,
@@ -140,7 +144,7 @@ impl Relay {
                 }
             }
             Some(event) => {
-                if self.cells.event(&self.out, event) {
+                if self.cells.event(event) {
                     self.run_next();
                 }
             }
@@ -159,7 +163,7 @@ impl Relay {
             self.failed_starts += 1;
         }
         self.ready = false;
-        self.cells.engine_lost(&self.out);
+        self.cells.engine_lost();
         if self.failed_starts < MAX_FAILED_STARTS {
             self.start_engine();
         } else {
@@ -174,15 +178,15 @@ impl Relay {
 
     fn run_next(&mut self) {
         if let Some(reason) = &self.broken {
-            self.cells.fail_all(&self.out, reason);
+            self.cells.fail_all(reason);
         }
         if let Some(link) = &self.link {
-            self.cells.run_next(&self.out, self.ready, link);
+            self.cells.run_next(self.ready, link);
         }
     }
 
     fn alarm(&mut self) {
-        if self.cells.alarm(&self.out, self.link.as_ref())
+        if self.cells.alarm(self.link.as_ref())
             && let Some(link) = self.link.take()
         {
             // Not even killing the cells' process has helped.
@@ -192,7 +196,7 @@ impl Relay {
     }
 
     fn interrupt(&mut self) {
-        if self.cells.interrupt(&self.out, self.link.as_ref()) {
+        if self.cells.interrupt(self.link.as_ref()) {
             self.run_next();
         }
     }
