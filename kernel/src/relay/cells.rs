@@ -1,10 +1,10 @@
 //! The queue of cells: one runs, the others wait; stop, and the end of a cell.
 
+use super::busy::Busy;
 use super::engine_link::Link;
 use super::outbox::Outbox;
 use super::outputs::{Checkpoint, Outputs};
-use super::sockets::Via;
-use super::wire::Message;
+use super::request::{Execute, Origin};
 use crate::failure::Failure;
 use crate::protocol::{Cell, FromEngine, ToEngine};
 use serde_json::{Map, Value, json};
@@ -17,8 +17,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A cell that has begun.
 struct Running {
-    request: Message,
-    silent: bool,
+    busy: Busy,
+    cell: Execute,
     id: u64,
     count: u64,
     /// True once the engine has it.
@@ -35,7 +35,7 @@ struct Stop {
 /// The cells of a kernel.
 pub struct Cells {
     out: Rc<Outbox>,
-    queue: VecDeque<Message>,
+    queue: VecDeque<(Origin, Execute)>,
     running: Option<Running>,
     count: u64,
     ids: u64,
@@ -52,8 +52,8 @@ impl Cells {
     }
 
     /// Adds a cell, to be run when its turn comes.
-    pub fn push(&mut self, request: Message) {
-        self.queue.push_back(request);
+    pub fn push(&mut self, origin: Origin, cell: Execute) {
+        self.queue.push_back((origin, cell));
     }
 
     /// Keeps a note for the learner, which the next cell shows.
@@ -66,17 +66,12 @@ impl Cells {
         self.running.is_some()
     }
 
-    /// Header of the request of the running cell.
-    pub fn running_header(&self) -> Option<&Value> {
-        self.running.as_ref().map(|running| &running.request.header)
-    }
-
     /// Begins the next cell; hands it over when the engine is ready.
     pub fn run_next(&mut self, ready: bool, link: &Link) {
         if self.running.is_none()
-            && let Some(request) = self.queue.pop_front()
+            && let Some((origin, cell)) = self.queue.pop_front()
         {
-            self.begin(request);
+            self.begin(origin, cell);
         }
         if !ready {
             return;
@@ -84,30 +79,27 @@ impl Cells {
         let Some(running) = self.running.as_mut().filter(|running| !running.sent) else { return };
         running.sent = true;
         if let Some(note) = self.note.take() {
-            let content = json!({"name": "stderr", "text": format!("{note}\n")});
-            self.out.publish("stream", &running.request.header, content);
+            running.busy.publish("stream", json!({"name": "stderr", "text": format!("{note}\n")}));
         }
-        let request = &running.request;
+        let cell = &running.cell;
         link.send(ToEngine::Execute(Cell {
             id: running.id,
-            code: request.text("code").to_owned(),
+            code: cell.code.clone(),
             name: format!("cell {}", running.count),
-            allow_stdin: request.flag("allow_stdin", true),
-            expressions: request.content["user_expressions"].as_object().cloned().unwrap_or_default(),
+            allow_stdin: cell.allow_stdin,
+            expressions: cell.user_expressions.clone(),
         }));
     }
 
-    fn begin(&mut self, request: Message) {
-        let silent = request.flag("silent", false);
-        self.count += u64::from(!silent && request.flag("store_history", true));
+    fn begin(&mut self, origin: Origin, cell: Execute) {
+        self.count += u64::from(!cell.silent && cell.store_history);
         self.ids += 1;
-        self.out.status("busy", &request.header);
-        if !silent {
-            let content = json!({"code": request.text("code"), "execution_count": self.count});
-            self.out.publish("execute_input", &request.header, content);
+        self.outputs.begin(origin.header.clone());
+        let busy = Busy::with_cell(&self.out, origin);
+        if !cell.silent {
+            busy.publish("execute_input", json!({"code": cell.code, "execution_count": self.count}));
         }
-        self.outputs.begin(request.header.clone());
-        self.running = Some(Running { request, silent, id: self.ids, count: self.count, sent: false, stop: None });
+        self.running = Some(Running { busy, cell, id: self.ids, count: self.count, sent: false, stop: None });
     }
 
     /// Shows what the engine says about the running cell; true if the next may begin.
@@ -118,15 +110,14 @@ impl Cells {
             FromEngine::Display { data } => self.outputs.display(data),
             FromEngine::Result { data } => {
                 self.outputs.flush();
-                if let Some(running) = self.running.as_ref().filter(|running| !running.silent) {
+                if let Some(running) = self.running.as_ref().filter(|running| !running.cell.silent) {
                     let content = json!({"execution_count": running.count, "data": data, "metadata": {}});
-                    self.out.publish("execute_result", &running.request.header, content);
+                    running.busy.publish("execute_result", content);
                 }
             }
             FromEngine::InputRequest { prompt, password } => {
                 if let Some(running) = &self.running {
-                    let content = json!({"prompt": prompt, "password": password});
-                    self.out.send(Via::Stdin, "input_request", &running.request, content);
+                    running.busy.ask(json!({"prompt": prompt, "password": password}));
                 }
             }
             FromEngine::Done { failures, lost, expressions } => {
@@ -149,14 +140,14 @@ impl Cells {
                 first.traceback.push(loss);
             }
         }
-        let request = &running.request;
         for Failure { ename, evalue, traceback } in &failures {
-            let content = json!({"ename": ename, "evalue": evalue, "traceback": traceback});
-            self.out.publish("error", &request.header, content);
+            running.busy.publish("error", json!({"ename": ename, "evalue": evalue, "traceback": traceback}));
         }
-        self.out.reply(Via::Shell, request, reply(running.count, failures.first(), expressions));
-        self.out.status("idle", &request.header);
-        if !failures.is_empty() && request.flag("stop_on_error", true) {
+        running.busy.reply(reply(running.count, failures.first(), expressions));
+        let abort = !failures.is_empty() && running.cell.stop_on_error;
+        // This cell is idle before others are aborted.
+        drop(running);
+        if abort {
             self.abort_queue();
         }
     }
@@ -181,11 +172,9 @@ impl Cells {
     }
 
     fn abort_queue(&mut self) {
-        for request in std::mem::take(&mut self.queue) {
-            self.out.status("busy", &request.header);
+        for (origin, _) in std::mem::take(&mut self.queue) {
             // Without a count, as IPython does: JupyterLab would show it as if the cell had run.
-            self.out.reply(Via::Shell, &request, json!({"status": "aborted"}));
-            self.out.status("idle", &request.header);
+            Busy::with(&self.out, origin).reply(json!({"status": "aborted"}));
         }
     }
 
@@ -234,9 +223,9 @@ impl Cells {
     }
 
     /// Hands an answer to the cell that asked.
-    pub fn input(&self, link: Option<&Link>, value: &str) {
+    pub fn input(&self, link: Option<&Link>, value: String) {
         if let Some(link) = link {
-            link.send(ToEngine::Input { value: value.to_owned() });
+            link.send(ToEngine::Input { value });
         }
     }
 
@@ -262,8 +251,8 @@ impl Cells {
     pub fn fail_all(&mut self, reason: &str) {
         loop {
             if self.running.is_none() {
-                let Some(request) = self.queue.pop_front() else { return };
-                self.begin(request);
+                let Some((origin, cell)) = self.queue.pop_front() else { return };
+                self.begin(origin, cell);
             }
             self.finish(vec![Failure::new("KernelNotReady", reason)], false, Map::new());
         }

@@ -3,6 +3,7 @@
 use ra_ap_rustc_lexer::{
     FrontmatterAllowed, LiteralKind as Literal, RawStrError, TokenKind as Token, tokenize, validate_raw_str,
 };
+use serde_json::{Value, json};
 
 /// One level of indentation.
 const INDENT: &str = "    ";
@@ -19,6 +20,17 @@ pub enum Completeness {
     Incomplete(String),
     /// No further line can make it right.
     Invalid,
+}
+
+impl Completeness {
+    /// The content of an `is_complete_reply`.
+    pub fn reply(&self) -> Value {
+        match self {
+            Completeness::Complete => json!({"status": "complete"}),
+            Completeness::Incomplete(indent) => json!({"status": "incomplete", "indent": indent}),
+            Completeness::Invalid => json!({"status": "invalid"}),
+        }
+    }
 }
 
 /// The completeness of a cell.

@@ -1,5 +1,10 @@
 //! The relay: owns the sockets that Jupyter sees, answers what it can itself at once, and runs cells through an engine.
+//!
+//! A message comes in by `sockets`, is taken apart by `wire`, becomes a `request`, and meets the one `match` of
+//! [`Relay::request`]. From there a cell goes to `cells` and a question for the engine to `queries`; both are `busy`
+//! until they are answered. Outputs of a cell go out by `outputs` and `displays`, everything by the `outbox`.
 
+mod busy;
 mod cells;
 mod complete;
 mod displays;
@@ -8,17 +13,23 @@ mod info;
 mod outbox;
 mod outputs;
 mod queries;
+mod request;
 mod sockets;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::names::var;
 use crate::protocol::FromEngine;
 use crate::session::Layout;
 use anyhow::Result;
+use busy::Busy;
 use cells::Cells;
+use complete::completeness;
 use engine_link::{Event, Link};
 use outbox::Outbox;
-use queries::Query;
+use queries::{Query, Question};
+use request::{Incoming, Origin, Request};
 use serde_json::json;
 use sockets::{Outgoing, Via};
 use std::collections::VecDeque;
@@ -28,11 +39,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use wire::Message;
 
-/// How often we look whether Jupyter still lives.
+/// Time between two looks at whether Jupyter still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
-/// An engine that dies this often before it was ready is not started again.
+/// Number of starts in a row without success after which no engine is started any more.
 const MAX_FAILED_STARTS: u32 = 3;
 
 /// The kernel as Jupyter sees it.
@@ -46,7 +56,7 @@ pub struct Relay {
     failed_starts: u32,
     events: UnboundedSender<Event>,
     queries: VecDeque<Query>,
-    /// Why there will be no engine.
+    /// The reason why there will be no engine.
     broken: Option<String>,
     rust_version: String,
     ended: bool,
@@ -70,7 +80,7 @@ pub async fn run(connection_file: &Path) -> Result<()> {
         let alarm = relay.cells.next_alarm().map(tokio::time::Instant::from_std);
         let sleep = tokio::time::sleep_until(alarm.unwrap_or_else(|| tokio::time::Instant::now() + PARENT_CHECK));
         tokio::select! {
-            Some((via, message)) = requests.recv() => relay.request(via, message),
+            Some(incoming) = requests.recv() => relay.request(incoming),
             Some((number, event)) = engine_events.recv() => relay.engine_event(number, event),
             () = sleep => relay.alarm(),
             _ = interrupts.recv() => relay.interrupt(),
@@ -79,6 +89,7 @@ pub async fn run(connection_file: &Path) -> Result<()> {
             _ = parent_check.tick() => relay.ended |= parent.is_some_and(|pid| pid != parent_id()),
         }
     }
+    relay.out.close();
     if let Some(link) = relay.link.take() {
         let layout = relay.layout.clone();
         tokio::task::spawn_blocking(move || link.close(&layout)).await?;
@@ -88,7 +99,7 @@ pub async fn run(connection_file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Jupyter tells its kernels its process id; if it dies without a word, we follow.
+/// The process of Jupyter, which tells its kernels its id: if it dies without a word, the kernel ends too.
 fn watched_parent() -> Option<u32> {
     std::env::var_os(var::JUPYTERS_PID).map(|_| parent_id()).filter(|&pid| pid > 1)
 }
@@ -140,7 +151,7 @@ impl Relay {
                 found @ (FromEngine::Completions { .. } | FromEngine::Inspected { .. } | FromEngine::Checked { .. }),
             ) => {
                 if let Some(query) = self.queries.pop_front() {
-                    self.answer(query, Some(found));
+                    query.answer(Some(found));
                 }
             }
             Some(event) => {
@@ -151,13 +162,13 @@ impl Relay {
         }
     }
 
-    /// The engine is gone without having been told: everything it knew is lost.
+    /// Starts anew after an engine that is gone without having been told: everything it knew is lost.
     fn engine_died(&mut self) {
         if let Some(link) = self.link.take() {
             link.kill(&self.layout);
         }
         while let Some(query) = self.queries.pop_front() {
-            self.answer(query, None);
+            query.answer(None);
         }
         if !self.ready {
             self.failed_starts += 1;
@@ -201,86 +212,54 @@ impl Relay {
         }
     }
 
-    fn request(&mut self, via: Via, request: Message) {
-        match (via, request.kind()) {
-            (Via::Stdin, "input_reply") => self.cells.input(self.link.as_ref(), request.text("value")),
+    /// Answers a request or puts it in work: all that there are.
+    fn request(&mut self, Incoming { origin, request }: Incoming) {
+        match (origin.via, request) {
+            (Via::Stdin, Request::InputReply { value }) => self.cells.input(self.link.as_ref(), value),
             (Via::Stdin, _) => {}
-            (_, "execute_request") => {
-                self.cells.push(request);
+            (_, Request::Execute(cell)) => {
+                self.cells.push(origin, cell);
                 self.run_next();
             }
-            (_, "complete_request" | "inspect_request") => self.ask(via, request),
-            (_, "comm_open") if request.text("target_name") == "evcxr-cargo-check" => self.ask(via, request),
-            _ => {
-                self.out.status("busy", &request.header);
-                self.answer_at_once(via, &request);
-                self.idle(&request);
+            (_, Request::Complete(at)) => self.ask(origin, Question::Complete(at)),
+            (_, Request::Inspect(at)) => self.ask(origin, Question::Inspect(at)),
+            (_, Request::CommOpen(comm)) if comm.target_name == queries::CHECK => {
+                self.ask(origin, Question::Check(comm));
             }
-        }
-    }
-
-    fn answer_at_once(&mut self, via: Via, request: &Message) {
-        match request.kind() {
-            "kernel_info_request" => self.out.reply(via, request, info::kernel_info(&self.rust_version)),
-            "is_complete_request" => {
-                let content = match complete::completeness(request.text("code")) {
-                    complete::Completeness::Complete => json!({"status": "complete"}),
-                    complete::Completeness::Incomplete(indent) => json!({"status": "incomplete", "indent": indent}),
-                    complete::Completeness::Invalid => json!({"status": "invalid"}),
-                };
-                self.out.reply(via, request, content);
+            (_, Request::CommOpen(comm)) => {
+                self.busy(origin).publish("comm_close", json!({"comm_id": comm.comm_id, "data": {}}));
             }
-            "history_request" => self.out.reply(via, request, json!({"status": "ok", "history": []})),
-            "comm_info_request" => self.out.reply(via, request, json!({"status": "ok", "comms": {}})),
-            "comm_open" => {
-                let content = json!({"comm_id": request.content["comm_id"], "data": {}});
-                self.out.publish("comm_close", &request.header, content);
-            }
-            "interrupt_request" => {
+            (_, Request::IsComplete { code }) => self.busy(origin).reply(completeness(&code).reply()),
+            (_, Request::KernelInfo {}) => self.busy(origin).reply(info::kernel_info(&self.rust_version)),
+            (_, Request::History {}) => self.busy(origin).reply(json!({"status": "ok", "history": []})),
+            (_, Request::CommInfo {}) => self.busy(origin).reply(json!({"status": "ok", "comms": {}})),
+            (_, Request::Interrupt {}) => {
+                let busy = self.busy(origin);
                 self.interrupt();
-                self.out.reply(via, request, json!({"status": "ok"}));
+                busy.reply(json!({"status": "ok"}));
             }
-            "shutdown_request" => {
-                let restart = request.flag("restart", false);
-                self.out.reply(via, request, json!({"status": "ok", "restart": restart}));
+            (_, Request::Shutdown { restart }) => {
+                self.busy(origin).reply(json!({"status": "ok", "restart": restart}));
                 self.ended = true;
             }
-            // What we do not know gets no answer; the protocol asks for none.
-            _ => {}
+            // No answer to what is not known: the protocol asks for none.
+            (_, Request::InputReply { .. } | Request::Unknown) => drop(self.busy(origin)),
         }
     }
 
-    /// Completion and the like: to the engine when it is free, else the answer is that there is none.
-    fn ask(&mut self, via: Via, request: Message) {
-        self.out.status("busy", &request.header);
-        let order = queries::order(&request);
-        match (&self.link, order) {
+    fn busy(&self, origin: Origin) -> Busy {
+        Busy::with(&self.out, origin)
+    }
+
+    /// Hands a question to the engine if it is free; else the answer is that there is none.
+    fn ask(&mut self, origin: Origin, question: Question) {
+        let query = Query { busy: self.busy(origin), question };
+        match (&self.link, query.question.order()) {
             (Some(link), Some(order)) if self.ready && !self.cells.is_running() => {
                 link.send(order);
-                self.queries.push_back(Query { via, request });
+                self.queries.push_back(query);
             }
-            _ => self.answer(Query { via, request }, None),
-        }
-    }
-
-    fn answer(&self, query: Query, found: Option<FromEngine>) {
-        let Query { via, request } = query;
-        let content = found.map_or_else(|| queries::empty(&request), |found| queries::answer(&request, found));
-        if request.kind() == "comm_open" {
-            let comm = &request.content["comm_id"];
-            self.out.publish("comm_msg", &json!({}), json!({"comm_id": comm, "data": content}));
-            self.out.publish("comm_close", &request.header, json!({"comm_id": comm, "data": {}}));
-        } else {
-            self.out.reply(via, &request, content);
-        }
-        self.idle(&request);
-    }
-
-    /// The end of a request; if a cell still runs, the kernel as a whole is not idle.
-    fn idle(&self, request: &Message) {
-        self.out.status("idle", &request.header);
-        if let Some(running) = self.cells.running_header() {
-            self.out.status("busy", running);
+            _ => query.answer(None),
         }
     }
 }

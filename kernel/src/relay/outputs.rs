@@ -97,3 +97,47 @@ impl Outputs {
         self.out.publish(show.kind, &self.cell, content);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sockets::testing;
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_channel_that_cannot_be_used_is_named() {
+        let (out, mut wire) = testing::outbox();
+        let mut outputs = Outputs::new(out, "k");
+        outputs.begin(json!({"msg_id": "cell"}));
+        for (message, problem) in [
+            (json!({"type": "display"}), "it has no data"),
+            (json!({"type": "checkpoint", "step": 1}), "it has no path"),
+            (json!({"type": "else"}), "its type is not known"),
+            (json!([]), "its type is not known"),
+        ] {
+            outputs.channel(&message);
+            let published = wire.published();
+            let [message] = &published[..] else { panic!("{} messages", published.len()) };
+            let text = format!("[a message of the display channel was dropped: {problem}]\n");
+            assert_eq!(message.content, json!({"name": "stderr", "text": text}));
+            assert_eq!(message.parent["msg_id"], "cell");
+        }
+        assert!(outputs.checkpoint().is_none());
+    }
+
+    #[test]
+    fn an_update_that_waits_is_shown_by_a_flush() {
+        let (out, mut wire) = testing::outbox();
+        let mut outputs = Outputs::new(out, "k");
+        outputs.begin(json!({}));
+        for text in ["1", "2", "3"] {
+            outputs.channel(&json!({"type": "display", "id": "loss", "data": {"text/plain": text}}));
+        }
+        outputs.flush();
+        assert!(outputs.next().is_none());
+        let published = wire.published();
+        let kinds: Vec<&str> = published.iter().filter_map(|message| message.header["msg_type"].as_str()).collect();
+        assert_eq!(kinds, ["display_data", "update_display_data"]);
+        assert_eq!(published[1].content["data"]["text/plain"], "3");
+        assert_eq!(published[1].content["transient"], json!({"display_id": "k-1-loss"}));
+    }
+}

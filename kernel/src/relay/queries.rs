@@ -1,72 +1,106 @@
 //! Completion, documentation and checks: questions to the engine that a client waits for.
 
-use super::sockets::Via;
-use super::wire::Message;
-use crate::protocol::{FromEngine, ToEngine};
+use super::busy::Busy;
+use super::request::{Comm, Cursor};
+use crate::protocol::{Completion, FromEngine, ToEngine};
 use serde_json::{Value, json};
+
+/// Target of the comm that asks for the compiler's messages about code without running it.
+pub const CHECK: &str = "evcxr-cargo-check";
 
 /// A question on its way.
 pub struct Query {
-    /// Where the request came in.
-    pub via: Via,
-    /// The request.
-    pub request: Message,
+    /// The request, in work until it is answered.
+    pub busy: Busy,
+    /// The question in it.
+    pub question: Question,
 }
 
-/// The order for the engine, if the request is a question.
-pub fn order(request: &Message) -> Option<ToEngine> {
-    let code = request.text("code").to_owned();
-    let offset = byte_offset(&code, request.content["cursor_pos"].as_u64());
-    match request.kind() {
-        "complete_request" => Some(ToEngine::Complete { code, offset }),
-        "inspect_request" => Some(ToEngine::Inspect { code, offset }),
-        "comm_open" => Some(ToEngine::Check { code: request.content["data"]["code"].as_str()?.to_owned() }),
-        _ => None,
+/// A question that only the engine can answer.
+pub enum Question {
+    /// Completions at the cursor.
+    Complete(Cursor),
+    /// Documentation of the name at the cursor.
+    Inspect(Cursor),
+    /// The compiler's messages about the code in the comm's data.
+    Check(Comm),
+}
+
+impl Query {
+    /// Answers with what the engine has found, or that there is nothing.
+    pub fn answer(self, found: Option<FromEngine>) {
+        let content = found.map_or_else(|| self.question.empty(), |found| self.question.answer(found));
+        if let Question::Check(Comm { comm_id, .. }) = &self.question {
+            self.busy.out.publish("comm_msg", &json!({}), json!({"comm_id": comm_id, "data": content}));
+            self.busy.publish("comm_close", json!({"comm_id": comm_id, "data": {}}));
+        } else {
+            self.busy.reply(content);
+        }
     }
 }
 
-/// The answer's content.
-pub fn answer(request: &Message, found: FromEngine) -> Value {
-    match found {
-        FromEngine::Completions { items, start, end } => {
-            let code = request.text("code");
-            let (start, end) = (code_points(code, start), code_points(code, end));
-            let matches: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
-            let types: Vec<Value> = items
-                .iter()
-                .map(|item| json!({"text": item.text, "type": item.kind, "signature": item.label, "start": start, "end": end}))
-                .collect();
-            json!({
-                "status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end,
-                "metadata": {"_jupyter_types_experimental": types},
-            })
+impl Question {
+    /// The order for the engine, if the question has all that it needs.
+    pub fn order(&self) -> Option<ToEngine> {
+        match self {
+            Question::Complete(Cursor { code, cursor_pos }) => {
+                Some(ToEngine::Complete { code: code.clone(), offset: byte_offset(code, *cursor_pos) })
+            }
+            Question::Inspect(Cursor { code, cursor_pos }) => {
+                Some(ToEngine::Inspect { code: code.clone(), offset: byte_offset(code, *cursor_pos) })
+            }
+            Question::Check(comm) => Some(ToEngine::Check { code: comm.data["code"].as_str()?.to_owned() }),
         }
-        FromEngine::Inspected { data } => {
-            json!({"status": "ok", "found": data.is_some(), "data": data.unwrap_or_default(), "metadata": {}})
+    }
+
+    fn answer(&self, found: FromEngine) -> Value {
+        match (self, found) {
+            (Question::Complete(at), FromEngine::Completions { items, start, end }) => {
+                completions(&items, code_points(&at.code, start), code_points(&at.code, end))
+            }
+            (Question::Inspect(_), FromEngine::Inspected { data }) => {
+                json!({"status": "ok", "found": data.is_some(), "data": data.unwrap_or_default(), "metadata": {}})
+            }
+            (Question::Check(_), FromEngine::Checked { problems }) => json!({"problems": problems}),
+            _ => self.empty(),
         }
-        FromEngine::Checked { problems } => json!({"problems": problems}),
-        _ => empty(request),
+    }
+
+    /// The answer while the engine is busy or not there yet.
+    fn empty(&self) -> Value {
+        match self {
+            Question::Complete(Cursor { code, cursor_pos }) => {
+                let cursor = cursor_pos.unwrap_or(code.chars().count() as u64);
+                json!({"status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {}})
+            }
+            Question::Inspect(_) => json!({"status": "ok", "found": false, "data": {}, "metadata": {}}),
+            Question::Check(_) => json!({"problems": []}),
+        }
     }
 }
 
-/// The answer while the engine is busy or not there yet.
-pub fn empty(request: &Message) -> Value {
-    match request.kind() {
-        "complete_request" => {
-            let cursor = request.content["cursor_pos"].as_u64().unwrap_or(request.text("code").chars().count() as u64);
-            json!({"status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {}})
-        }
-        "inspect_request" => json!({"status": "ok", "found": false, "data": {}, "metadata": {}}),
-        _ => json!({"problems": []}),
-    }
+/// The content of a reply with these proposals for the code from `start` to `end`.
+fn completions(items: &[Completion], start: usize, end: usize) -> Value {
+    let matches: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+    let types: Vec<Value> = items
+        .iter()
+        .map(|Completion { text, label, kind }| {
+            json!({"text": text, "type": kind, "signature": label, "start": start, "end": end})
+        })
+        .collect();
+    json!({
+        "status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end,
+        "metadata": {"_jupyter_types_experimental": types},
+    })
 }
 
-/// Jupyter counts a cursor in code points.
+/// Byte offset of a cursor, which Jupyter counts in code points.
 fn byte_offset(code: &str, cursor: Option<u64>) -> usize {
     let cursor = cursor.map_or(usize::MAX, |cursor| cursor as usize);
     code.char_indices().nth(cursor).map_or(code.len(), |(byte, _)| byte)
 }
 
+/// Number of code points before a byte offset.
 fn code_points(code: &str, byte: usize) -> usize {
     code.char_indices().take_while(|(at, _)| *at < byte).count()
 }

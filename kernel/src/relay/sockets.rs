@@ -1,5 +1,6 @@
 //! The kernel's five ZeroMQ sockets, each served by tasks of its own, so that none waits for another.
 
+use super::request::Incoming;
 use super::wire::{Key, Message};
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -96,7 +97,7 @@ impl Connection {
 }
 
 /// Binds everything that the connection file names; requests go to `inbox`.
-pub async fn bind(connection_file: &Path, inbox: UnboundedSender<(Via, Message)>) -> Result<Outgoing> {
+pub async fn bind(connection_file: &Path, inbox: UnboundedSender<Incoming>) -> Result<Outgoing> {
     let connection = Connection::read(connection_file)?;
     let key = Key::new(&connection.key)?;
     let router = |via: Via, port: u16| serve_router(via, connection.address(port), key.clone(), inbox.clone());
@@ -131,7 +132,7 @@ async fn serve_router(
     via: Via,
     address: String,
     key: Key,
-    inbox: UnboundedSender<(Via, Message)>,
+    inbox: UnboundedSender<Incoming>,
 ) -> Result<UnboundedSender<ZmqMessage>> {
     let mut socket = RouterSocket::new();
     socket.bind(&address).await.with_context(|| format!("cannot bind {address}"))?;
@@ -144,7 +145,7 @@ async fn serve_router(
                 // Frames without the right signature, or of no message at all, get no answer.
                 Ok(frames) => {
                     if let Ok(message) = Message::read(frames, &key) {
-                        let _ = inbox.send((via, message));
+                        let _ = inbox.send(Incoming::new(via, message));
                     }
                 }
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
@@ -171,5 +172,54 @@ mod tests {
             let error = Connection::parse(&format!("{{{ports}{more}}}")).err().map(|error| error.to_string());
             assert!(error.as_ref().is_some_and(|error| error.contains(problem)), "{error:?}");
         }
+    }
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! Sockets that end in a test.
+
+    use super::super::outbox::Outbox;
+    use super::*;
+    use std::rc::Rc;
+
+    /// The receiving ends.
+    pub struct Wire {
+        iopub: UnboundedReceiver<ZmqMessage>,
+        replies: Vec<(Via, UnboundedReceiver<ZmqMessage>)>,
+        key: Key,
+    }
+
+    impl Wire {
+        /// The messages published since the last call.
+        pub fn published(&mut self) -> Vec<Message> {
+            drain(&mut self.iopub, &self.key)
+        }
+
+        /// The messages to single clients since the last call, by socket.
+        pub fn replies(&mut self) -> Vec<(Via, Message)> {
+            let key = &self.key;
+            let by_socket = self.replies.iter_mut();
+            by_socket.flat_map(|(via, queue)| drain(queue, key).into_iter().map(|message| (*via, message))).collect()
+        }
+    }
+
+    fn drain(queue: &mut UnboundedReceiver<ZmqMessage>, key: &Key) -> Vec<Message> {
+        std::iter::from_fn(|| queue.try_recv().ok()).map(|frames| Message::read(frames, key).unwrap()).collect()
+    }
+
+    /// Sending sides without sockets, and their other ends.
+    pub fn outgoing() -> (Outgoing, Wire) {
+        let key = Key::new("key").unwrap();
+        let (iopub, published) = unbounded_channel();
+        let ((shell, a), (control, b), (stdin, c)) = (unbounded_channel(), unbounded_channel(), unbounded_channel());
+        let replies = vec![(Via::Shell, a), (Via::Control, b), (Via::Stdin, c)];
+        (Outgoing { key: key.clone(), iopub, shell, control, stdin }, Wire { iopub: published, replies, key })
+    }
+
+    /// An outbox over [`outgoing`].
+    pub fn outbox() -> (Rc<Outbox>, Wire) {
+        let (out, wire) = outgoing();
+        (Rc::new(Outbox::new(out, "session".to_owned())), wire)
     }
 }
