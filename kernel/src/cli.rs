@@ -2,7 +2,9 @@
 
 use crate::install::{self, Target};
 use crate::session::{self, Layout};
-use crate::{engine, prepare, procs, relay, spare};
+use crate::session::{spare, template};
+use crate::sys::procs;
+use crate::{engine, relay};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,7 @@ pub fn run(args: &mut dyn Iterator<Item = String>) -> Result<()> {
             println!("Installed the kernel \"Rust (gpt_lab)\" in {}", place.display());
             Ok(())
         }
-        "prepare" => none(&rest).and_then(|()| prepare::run(&Layout::find()?)),
+        "prepare" => none(&rest).and_then(|()| template::run(&Layout::find()?)),
         "spare" => match &rest[..] {
             [flag, pid] if flag == "--watch" => {
                 let pid = pid.parse().with_context(|| format!("{pid} is not a process id"))?;

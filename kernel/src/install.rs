@@ -1,6 +1,7 @@
 //! The kernelspec: how Jupyter finds this kernel.
 
-use crate::session::{Layout, ROOT_VAR};
+use crate::names::var;
+use crate::session::Layout;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::{self, File};
@@ -27,7 +28,7 @@ pub fn install(layout: &Layout, target: &Target) -> Result<PathBuf> {
         "display_name": "Rust (gpt_lab)",
         "language": "rust",
         "interrupt_mode": "message",
-        "env": {ROOT_VAR: layout.root},
+        "env": {(var::ROOT): layout.root},
         "metadata": {"debugger": false},
     });
     write(&folder.join("kernel.json"), serde_json::to_string_pretty(&spec)?.as_bytes())?;
@@ -81,7 +82,7 @@ mod tests {
         let place = install(&layout, &Target::Prefix(folder.clone())).unwrap();
         assert!(place.ends_with("share/jupyter/kernels/gpt_lab"));
         let spec: serde_json::Value = serde_json::from_slice(&fs::read(place.join("kernel.json")).unwrap()).unwrap();
-        assert_eq!(spec["env"][ROOT_VAR], "/project");
+        assert_eq!(spec["env"][var::ROOT], "/project");
         assert_eq!(spec["argv"][1], "--connection-file");
         assert!(Path::new(spec["argv"][0].as_str().unwrap()).is_absolute());
         fs::remove_dir_all(folder).unwrap();

@@ -1,33 +1,18 @@
 //! The Jupyter kernel of gpt_lab. `README.md` beside this crate shows the processes; `cli.rs` the commands.
 
-mod cargo;
-mod cell;
-mod cells;
+mod below;
 mod cli;
-mod crates;
-mod displays;
 mod engine;
-mod fds;
+mod failure;
 mod install;
-mod lexer;
-mod link;
-mod markers;
-mod output;
-mod prepare;
-mod procs;
+mod names;
 mod protocol;
-mod pump;
-mod queries;
 mod relay;
-mod report;
 mod session;
-mod sockets;
-mod spare;
-mod utf8;
-mod variables;
-mod wire;
-mod wrapper;
+mod sys;
 
+use below::{cargo, cell, wrapper};
+use names::var;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -42,19 +27,19 @@ fn main() -> ExitCode {
 
 /// One binary, several roles: evcxr starts us again to run the cells and in the place of cargo, cargo to call the compiler.
 fn role() -> anyhow::Result<ExitCode> {
-    if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+    if std::env::var_os(var::EVCXR_IS_RUNTIME).is_some() {
         cell::prepare()?;
         evcxr::runtime_hook();
     }
     if cargo::is_called() {
         return cargo::run(std::env::args_os().skip(1).collect());
     }
-    if std::env::var_os("EVCXR_RUSTC_WRAPPER").is_some() {
+    if std::env::var_os(var::EVCXR_IS_WRAPPER).is_some() {
         // `:cache` is on, and there is no cargo in whose place we stand: evcxr's own wrapper.
         evcxr::runtime_hook();
     }
     let mut args = std::env::args().skip(1);
-    if std::env::var_os(wrapper::MARK).is_some() {
+    if std::env::var_os(var::IS_WRAPPER).is_some() {
         wrapper::run(args.collect())?;
     } else {
         cli::run(&mut args)?;

@@ -1,22 +1,19 @@
 //! The relay's end of an engine: starting one or adopting the spare, talking to it, ending it.
 
 use crate::protocol::{FromEngine, ToEngine};
-use crate::session::{self, Layout};
-use crate::{procs, spare};
-use anyhow::{Context, Result};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use crate::session::{self, Layout, spare, start};
+use crate::sys::procs;
+use anyhow::Result;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// How long an engine may take to clean up after itself.
+/// Time for an engine to clean up after itself.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// What an engine says (`None`: it is gone), with the number of the engine.
+/// Number of an engine and its message; `None` when it is gone.
 pub type Event = (u64, Option<FromEngine>);
 
 /// A running engine.
@@ -32,7 +29,7 @@ impl Link {
         let (stream, pid, child) = match spare::ask(layout) {
             Some((stream, pid)) => (stream, pid, None),
             None => {
-                let (stream, child) = spawn(&[], Stdio::inherit())?;
+                let (stream, child) = start::engine(&[], Stdio::inherit())?;
                 (stream, child.id() as i32, Some(child))
             }
         };
@@ -100,17 +97,4 @@ impl Link {
         }
         session::collect_garbage(layout);
     }
-}
-
-/// Starts an engine in a process group of its own; its standard input is our socket.
-pub fn spawn(env: &[(&str, &str)], stderr: Stdio) -> Result<(StdStream, Child)> {
-    let (near, far) = StdStream::pair()?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("engine").envs(env.iter().copied());
-    command.stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null()).stderr(stderr);
-    unsafe {
-        command.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) });
-    }
-    let child = command.spawn().context("cannot start the engine")?;
-    Ok((near, child))
 }

@@ -4,8 +4,11 @@
 //! `.lab/spare.sock` gets the engine's process id and its socket; from then on the engine is the relay's alone. The
 //! keeper starts the next one a little later, so that the learner's first cells have the processor to themselves.
 
-use crate::session::{self, Layout};
-use crate::{fds, link, procs};
+use super::directory::collect_garbage;
+use super::layout::Layout;
+use super::start;
+use crate::sys::files::try_lock;
+use crate::sys::{fds, procs};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -38,7 +41,7 @@ struct Spare {
 pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
     let lock_path = layout.state.join("spare.lock");
     let lock = File::create(&lock_path).with_context(|| format!("cannot make {}", lock_path.display()))?;
-    if !session::try_lock(&lock) {
+    if !try_lock(&lock) {
         bail!("another keeper of a spare engine is at work in {}", layout.state.display());
     }
     let path = layout.spare_socket();
@@ -55,7 +58,7 @@ pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
             next_start = Instant::now() + DELAY;
         }
         if spare.is_none() && Instant::now() >= next_start {
-            let (socket, child) = link::spawn(&[], Stdio::inherit())?;
+            let (socket, child) = start::engine(&[], Stdio::inherit())?;
             spare = Some(Spare { socket, child });
         }
         fds::wait_readable(&[listener.as_fd()], Some(LOOK));
@@ -72,6 +75,6 @@ pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
         drop(socket);
         child.wait()?;
     }
-    session::collect_garbage(layout);
+    collect_garbage(layout);
     Ok(())
 }

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 /// Least time between two updates of one display.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Something to publish.
+/// A display to publish.
 #[derive(Debug, PartialEq)]
 pub struct Show {
     /// `display_data` or `update_display_data`.
     pub kind: &'static str,
-    /// The formats.
+    /// The display in several formats, by MIME type.
     pub data: Value,
-    /// Their metadata.
+    /// Metadata of the formats.
     pub metadata: Value,
-    /// The display's id, unique in this kernel's life.
+    /// Id of the display, unique in this kernel's life.
     pub id: Option<String>,
 }
 
@@ -35,18 +35,18 @@ pub struct Displays {
 }
 
 impl Displays {
-    /// Ids will start with `prefix`.
+    /// No displays yet; their ids will begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned(), ..Self::default() }
     }
 
-    /// A new cell: its ids are new displays.
+    /// Begins a cell, in which all ids mean new displays.
     pub fn begin(&mut self) {
         self.cell += 1;
         self.known.clear();
     }
 
-    /// A display message of the channel; `None` if it has to wait.
+    /// The display of a message of the channel, or `None` if it has to wait.
     pub fn show(&mut self, message: &Value, now: Instant) -> Option<Show> {
         let object =
             |name: &str| message[name].as_object().cloned().map_or_else(|| Value::Object(Map::new()), Value::Object);
@@ -63,7 +63,7 @@ impl Displays {
         Some(Show { kind: "display_data", data, metadata, id: Some(id) })
     }
 
-    /// Updates whose time has come.
+    /// The updates whose time has come.
     pub fn due(&mut self, now: Instant) -> Vec<Show> {
         self.known.values_mut().filter_map(|known| known.due(now, PAUSE)).collect()
     }
@@ -74,7 +74,7 @@ impl Displays {
         self.known.values_mut().filter_map(|known| known.due(now, Duration::ZERO)).collect()
     }
 
-    /// When the next update is due.
+    /// Time of the next update.
     pub fn next(&self) -> Option<Instant> {
         self.known.values().filter(|known| known.waiting.is_some()).map(|known| known.shown + PAUSE).min()
     }

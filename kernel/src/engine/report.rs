@@ -1,52 +1,9 @@
 //! Errors as the learner sees them: short, and pointing at the line of the cell.
 
-use crate::protocol::Failure;
+use super::output::panic::Panic;
+use crate::failure::Failure;
+use crate::failure::colour::{BLUE, BOLD, PLAIN, RED};
 use evcxr::CompilationError;
-
-const RED: &str = "\x1b[1;31m";
-const BLUE: &str = "\x1b[1;34m";
-const BOLD: &str = "\x1b[1m";
-const PLAIN: &str = "\x1b[0m";
-
-/// A panic as the standard library prints it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Panic {
-    /// Source file, `src/lib.rs` for the code of a cell.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What it says.
-    pub message: String,
-}
-
-/// Where in a text of stderr the report of a panic may start (it may be cut off).
-pub fn panic_start(text: &str) -> Option<usize> {
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        if line.starts_with("thread '") && (line.contains(" panicked at ") || !line.ends_with('\n')) {
-            // The empty line that the standard library prints before it belongs to the report.
-            let blank = text[..offset].ends_with("\n\n") || &text[..offset] == "\n";
-            return Some(offset - usize::from(blank));
-        }
-        offset += line.len();
-    }
-    None
-}
-
-/// Reads the report of a panic.
-pub fn parse_panic(text: &str) -> Option<Panic> {
-    let text = text.trim_start_matches('\n');
-    let (head, rest) = text.split_once('\n')?;
-    let place = head.split_once(" panicked at ")?.1.trim_end_matches(':');
-    let mut parts = place.rsplitn(3, ':');
-    let column = parts.next()?.parse().ok()?;
-    let line = parts.next()?.parse().ok()?;
-    let file = parts.next()?.to_owned();
-    let message = rest.split("note: run with `RUST_BACKTRACE=1`").next().unwrap_or(rest);
-    Some(Panic { file, line, column, message: message.trim_end().to_owned() })
-}
 
 /// A place in the learner's cell.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,28 +39,27 @@ pub fn locate(cell: &str, generated: &str, line: usize, column: Option<usize>) -
 
 /// The report of a panic in a cell.
 pub fn panic(panic: &Panic, name: &str, cell: &str, generated: &str) -> Failure {
-    let mut traceback = vec![headline("panic", &panic.message)];
+    let mut failure = Failure::new("panic", &panic.message);
     let own = panic.file.ends_with("src/lib.rs") && !panic.file.starts_with('/');
     let place = if own { locate(cell, generated, panic.line, Some(panic.column)) } else { None };
     match place {
-        Some(place) => traceback.extend(excerpt(name, &place)),
+        Some(place) => failure.traceback.extend(excerpt(name, &place)),
         None if own => {
             let line = generated.lines().nth(panic.line.saturating_sub(1)).unwrap_or_default();
-            traceback.push(format!("  {BLUE}in code of an earlier cell:{PLAIN} {}", line.trim()));
+            failure.traceback.push(format!("  {BLUE}in code of an earlier cell:{PLAIN} {}", line.trim()));
         }
-        None => traceback.push(format!("  {BLUE}at{PLAIN} {}:{}", short_path(&panic.file), panic.line)),
+        None => failure.traceback.push(format!("  {BLUE}at{PLAIN} {}:{}", short_path(&panic.file), panic.line)),
     }
-    Failure { ename: "panic".into(), evalue: panic.message.clone(), traceback }
+    failure
 }
 
 /// The report of an error that a `?` carried out of a cell.
 pub fn question(type_name: &str, message: &str, name: &str, place: Option<&Place>) -> Failure {
-    let ename = short_type(type_name);
-    let mut traceback = vec![headline(&ename, message)];
+    let mut failure = Failure::new(short_type(type_name), message);
     if let Some(place) = place {
-        traceback.extend(excerpt(name, place));
+        failure.traceback.extend(excerpt(name, place));
     }
-    Failure { ename, evalue: message.to_owned(), traceback }
+    failure
 }
 
 /// The line of the only `?` in a cell: what is left when the place is not known.
@@ -113,11 +69,6 @@ pub fn only_question_mark(cell: &str) -> Option<Place> {
     (lines.next().is_none()).then(|| Place { line: index + 1, text: text.to_owned(), mark: None })
 }
 
-/// A failure that is only a name and a sentence.
-pub fn plain(ename: &str, message: &str) -> Failure {
-    Failure { ename: ename.into(), evalue: message.into(), traceback: vec![headline(ename, message)] }
-}
-
 /// The compiler's errors, each with its lines.
 pub fn compile_errors(errors: &[CompilationError], name: &str, cell: &str) -> Vec<Failure> {
     let real = errors.iter().filter(|error| error.level() != "warning");
@@ -125,9 +76,8 @@ pub fn compile_errors(errors: &[CompilationError], name: &str, cell: &str) -> Ve
 }
 
 fn compile_error(error: &CompilationError, name: &str, cell: &str) -> Failure {
-    let message = error.message();
     let ename = error.code().map_or("error".to_owned(), |code| format!("error[{code}]"));
-    let mut traceback = vec![headline(&ename, &message)];
+    let mut failure = Failure::new(ename, error.message());
     let lines: Vec<&str> = cell.lines().collect();
     let mut shown = Vec::new();
     let primary_first = error.spanned_messages().iter().filter(|m| m.is_primary);
@@ -139,24 +89,24 @@ fn compile_error(error: &CompilationError, name: &str, cell: &str) -> Failure {
         shown.push((span.start_line, *text, span.start_column, width, spanned.is_primary, spanned.label.as_str()));
     }
     if let Some((line, _, column, ..)) = shown.first() {
-        traceback.push(format!("  {BLUE}-->{PLAIN} {name}, line {line}, column {column}"));
+        failure.traceback.push(format!("  {BLUE}-->{PLAIN} {name}, line {line}, column {column}"));
     }
     shown.sort_by_key(|(line, _, column, ..)| (*line, *column));
     let mut previous = 0;
     for (line, text, column, width, primary, label) in shown {
         if line != previous {
-            traceback.push(source_line(line, text));
+            failure.traceback.push(source_line(line, text));
             previous = line;
         }
-        traceback.push(marks(line, text, column, width, primary, label));
+        failure.traceback.push(marks(line, text, column, width, primary, label));
     }
     let hint = match error.code() {
         Some("E0384" | "E0596") => Some("an existing variable becomes mutable with `let mut x = x;`"),
         _ => error.evcxr_extra_hint(),
     };
     let notes = error.help().into_iter().chain(hint.map(str::to_owned));
-    traceback.extend(notes.flat_map(|note| help_lines(&note)));
-    Failure { ename, evalue: message, traceback }
+    failure.traceback.extend(notes.flat_map(|note| help_lines(&note)));
+    failure
 }
 
 fn help_lines(note: &str) -> Vec<String> {
@@ -167,10 +117,6 @@ fn help_lines(note: &str) -> Vec<String> {
             |(index, line)| if index == 0 { format!("  {BOLD}help:{PLAIN} {line}") } else { format!("        {line}") },
         )
         .collect()
-}
-
-fn headline(ename: &str, message: &str) -> String {
-    format!("{RED}{ename}{PLAIN}{BOLD}: {message}{PLAIN}")
 }
 
 fn excerpt(name: &str, place: &Place) -> Vec<String> {
@@ -227,24 +173,6 @@ fn short_path(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const REPORT: &str = "\nthread 'main' (12) panicked at src/lib.rs:5:9:\nindex out of\nbounds\n\
-        note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-
-    #[test]
-    fn a_panic_is_read_with_its_place() {
-        let expected = Panic { file: "src/lib.rs".into(), line: 5, column: 9, message: "index out of\nbounds".into() };
-        assert_eq!(parse_panic(REPORT), Some(expected));
-        assert_eq!(parse_panic("thread 'main' says hello\nx"), None);
-    }
-
-    #[test]
-    fn the_start_of_a_panic_is_found_even_cut_off() {
-        assert_eq!(panic_start(&format!("text\n{REPORT}")), Some(5));
-        assert_eq!(panic_start("text\nthread 'ma"), Some(5));
-        assert_eq!(panic_start("a thread 'x' panicked at noon\n"), None);
-        assert_eq!(panic_start("thread 'x' sleeps\n"), None);
-    }
 
     #[test]
     fn a_line_of_the_source_leads_to_the_line_of_the_cell() {

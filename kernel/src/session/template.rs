@@ -1,14 +1,17 @@
 //! Builds the template directory, once and whenever what it is made of has changed.
 
+use super::copy::clone_tree;
+use super::layout::Layout;
+use super::start;
+use crate::names::{file, var};
 use crate::protocol::FromEngine;
-use crate::session::{self, Layout};
-use crate::{engine, link, wrapper};
+use crate::sys::files::{collect_files, try_lock};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -77,7 +80,7 @@ fn cargo_config() -> String {
 pub fn run(layout: &Layout) -> Result<()> {
     let lock_path = layout.state.join("template.lock");
     let lock = File::create(&lock_path).with_context(|| format!("cannot make {}", lock_path.display()))?;
-    if !session::try_lock(&lock) {
+    if !try_lock(&lock) {
         bail!("another `prepare` is at work in {}", layout.state.display());
     }
     let stamp = stamp(layout)?;
@@ -95,11 +98,11 @@ pub fn run(layout: &Layout) -> Result<()> {
     if !fresh.is_dir() {
         fs::create_dir(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
         if layout.template().is_dir() {
-            session::clone_tree(&layout.template(), &fresh)?;
+            clone_tree(&layout.template(), &fresh)?;
         }
     }
     let workspace_lock = layout.root.join("Cargo.lock");
-    fs::copy(&workspace_lock, fresh.join(engine::SEED_LOCK))
+    fs::copy(&workspace_lock, fresh.join(file::SEED_LOCK))
         .with_context(|| format!("cannot copy {}", workspace_lock.display()))?;
     println!("Building gpt_lab and what it uses for the notebooks (once; some minutes) …");
     build(layout, &fresh)?;
@@ -117,8 +120,8 @@ fn build(layout: &Layout, dir: &Path) -> Result<()> {
     let log = File::create(&log_path)?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (dir_text, progress_text) = (text(dir), text(&progress));
-    let env = [(engine::KEEP_DIR, dir_text.as_str()), (wrapper::PROGRESS, progress_text.as_str())];
-    let (socket, mut child) = link::spawn(&env, Stdio::from(log))?;
+    let env = [(var::KEEP_DIR, dir_text.as_str()), (var::PROGRESS, progress_text.as_str())];
+    let (socket, mut child) = start::engine(&env, Stdio::from(log))?;
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| show_progress(&progress, crates_to_build(layout), &done));
@@ -210,17 +213,4 @@ fn stamp(layout: &Layout) -> Result<String> {
         hash.update(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
     Ok(hex::encode(hash.finalize()))
-}
-
-/// Every file in a folder and in those below it.
-pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_files(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
 }

@@ -1,18 +1,9 @@
 //! Tells evcxr's own lines on standard output from what the learner prints, even where one is glued to the other.
 
-use crate::wrapper::{ERROR_BEGIN, ERROR_END, RESULT};
+use crate::names::line::*;
 
+/// What all of them begin with.
 const PREFIX: &[u8] = b"EVCXR_";
-const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
-/// Where in the text a message through the channel belongs: docs/channel.md.
-const SENT: &str = "EVCXR_GPT_LAB_SENT";
-const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
-const QUESTION: &str = "EVCXR_ERROR_OCCURRED";
-const TYPE_CHANGED: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
-const INPUT: &str = "EVCXR_INPUT_REQUEST:";
-const PASSWORD: &str = "EVCXR_INPUT_REQUEST_PASSWORD:";
-const CONTENT_BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
-const CONTENT_END: &str = "EVCXR_END_CONTENT";
 
 /// A part of standard output.
 #[derive(Debug, PartialEq, Eq)]

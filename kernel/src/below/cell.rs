@@ -2,20 +2,18 @@
 //!
 //! Before evcxr's loop takes over, standard output and error become pipes whose reading ends go to the engine. So text
 //! arrives at once, nothing that a dying process wrote is lost, and evcxr's own lines on standard output are told from
-//! the learner's text by the engine ([`crate::pump`]).
+//! the learner's text by the engine ([`crate::engine::output::pump`]).
 
-use crate::fds;
+use crate::names::var;
+use crate::sys::fds;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
-/// Where the engine listens for a new process.
-pub const PUMP_SOCKET: &str = "GPT_LAB_PUMP";
-
 /// Hands our output to the engine and ends with it.
 pub fn prepare() -> Result<()> {
-    let Some(path) = std::env::var_os(PUMP_SOCKET) else {
+    let Some(path) = std::env::var_os(var::PUMP) else {
         return Ok(());
     };
     let socket = fds::connect(path.as_ref()).context("cannot reach the engine")?;
@@ -27,10 +25,10 @@ pub fn prepare() -> Result<()> {
     fds::redirect(&new_stdout, 1)?;
     fds::redirect(&new_stderr, 2)?;
     // Not for programs that a cell starts. Still one thread here, so the environment may change.
-    for name in ["RUST_BACKTRACE", "RUSTC_WRAPPER", PUMP_SOCKET, crate::wrapper::MARK] {
+    for name in [var::RUST_BACKTRACE, var::RUSTC_WRAPPER, var::PUMP, var::IS_WRAPPER] {
         unsafe { std::env::remove_var(name) };
     }
-    crate::cargo::restore_home();
+    super::home::restore();
     std::thread::spawn(move || obey(socket));
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! What a cell has produced so far, and how it goes to the relay: text gathered for a few milliseconds and capped,
 //! displays bundled, panics recognised.
 
+use super::panic::{self, Panic};
+use super::utf8::Assembler;
 use crate::protocol::{Bundle, FromEngine, Stream};
-use crate::report::{self, Panic};
-use crate::utf8::Assembler;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -141,7 +141,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
     pub fn panicked(&mut self) {
         self.record.panicked = true;
         if let Some((text, _)) = self.panic_text.take() {
-            match report::parse_panic(&text) {
+            match panic::parse(&text) {
                 Some(panic) => self.record.panic = Some(panic),
                 None => self.text(Stream::Stderr, &text),
             }
@@ -203,7 +203,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
             held.push_str(text);
             return;
         }
-        match report::panic_start(text) {
+        match panic::start(text) {
             Some(start) => {
                 self.text(Stream::Stderr, &text[..start]);
                 self.panic_text = Some((text[start..].to_owned(), Instant::now()));
@@ -214,7 +214,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
 
     fn release_panic(&mut self) {
         if let Some((text, _)) = self.panic_text.take() {
-            self.record.panic = report::parse_panic(&text).or(self.record.panic.take());
+            self.record.panic = panic::parse(&text).or(self.record.panic.take());
             self.text(Stream::Stderr, &text);
         }
     }

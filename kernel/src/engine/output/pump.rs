@@ -1,16 +1,18 @@
 //! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands each
 //! to whom it belongs: output to the relay, control lines to evcxr.
 
-use crate::fds::{self, Read};
-use crate::markers::{Piece, Splitter};
-use crate::output::Output;
+use super::gather::Output;
+use super::markers::{Piece, Splitter};
+use crate::names::line;
 use crate::protocol::{FromEngine, Stream};
+use crate::sys::fds::{self, Read};
+use crate::sys::lock;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The output of the running cell, shared by the pump and the one who starts cells.
@@ -18,11 +20,6 @@ pub type SharedOutput = Arc<Mutex<Output<Box<dyn FnMut(FromEngine) + Send>>>>;
 
 /// The socket of the process that runs cells now, for commands to it.
 pub type CellSocket = Arc<Mutex<Option<UnixStream>>>;
-
-/// Locks even if a panic has poisoned the lock: output is never worth losing the session.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// How long the begin of a possible control line is held back.
 const MARKER_TIME: Duration = Duration::from_millis(50);
@@ -223,22 +220,21 @@ impl<'a> Pump<'a> {
             Piece::Panic => {
                 self.drain_stderr_and_channel();
                 lock(self.output).panicked();
-                self.forward("EVCXR_PANIC_NOTIFICATION");
+                self.forward(line::PANIC);
             }
             Piece::Question => {
                 lock(self.output).record().question = true;
-                self.forward("EVCXR_ERROR_OCCURRED");
+                self.forward(line::QUESTION);
             }
             Piece::Complete => {
                 self.drain_stderr_and_channel();
                 lock(self.output).complete();
-                self.forward("EVCXR_EXECUTION_COMPLETE");
+                self.forward(line::COMPLETE);
             }
             Piece::Input { prompt, password } => {
                 self.drain_stderr_and_channel();
                 lock(self.output).input(prompt);
-                let word = if password { "EVCXR_INPUT_REQUEST_PASSWORD:" } else { "EVCXR_INPUT_REQUEST:" };
-                self.forward(word);
+                self.forward(if password { line::PASSWORD } else { line::INPUT });
             }
             Piece::ForEvcxr(line) => self.forward(&line),
         }

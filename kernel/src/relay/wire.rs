@@ -8,7 +8,7 @@ use sha2::Sha256;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeromq::ZmqMessage;
 
-/// Version of the protocol that we speak.
+/// Version of the protocol.
 pub const PROTOCOL: &str = "5.3";
 const DELIMITER: &[u8] = b"<IDS|MSG>";
 
@@ -17,7 +17,7 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 pub struct Key(Option<Hmac<Sha256>>);
 
 impl Key {
-    /// An empty key means that messages are not signed.
+    /// The key with this text; if it is empty, messages are not signed.
     pub fn new(key: &str) -> Result<Key> {
         if key.is_empty() {
             return Ok(Key(None));
@@ -41,23 +41,23 @@ impl Key {
     }
 }
 
-/// A message with who sent it, or to whom it goes.
+/// A message and the client that it comes from or goes to.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// Routing frames of a client.
     pub identities: Vec<Bytes>,
     /// `msg_id`, `msg_type`, `session` …
     pub header: Value,
-    /// Header of the request that this belongs to.
+    /// Header of the request that the message belongs to.
     pub parent: Value,
-    /// Extra data.
+    /// Data beside the content.
     pub metadata: Value,
-    /// What it says.
+    /// The fields of its type.
     pub content: Value,
 }
 
 impl Message {
-    /// Reads frames; refuses a wrong signature.
+    /// The message in these frames, or an error if its signature is wrong.
     pub fn read(frames: ZmqMessage, key: &Key) -> Result<Message> {
         let mut identities = frames.into_vec();
         let Some(at) = identities.iter().position(|frame| &frame[..] == DELIMITER) else {
@@ -96,21 +96,6 @@ impl Message {
         });
         Message { identities: Vec::new(), header, parent, metadata: json!({}), content }
     }
-
-    /// `msg_type`.
-    pub fn kind(&self) -> &str {
-        self.header["msg_type"].as_str().unwrap_or_default()
-    }
-
-    /// A text of the content.
-    pub fn text(&self, name: &str) -> &str {
-        self.content[name].as_str().unwrap_or_default()
-    }
-
-    /// A yes or no of the content.
-    pub fn flag(&self, name: &str, default: bool) -> bool {
-        self.content[name].as_bool().unwrap_or(default)
-    }
 }
 
 /// ISO 8601 in UTC with microseconds.
@@ -140,8 +125,8 @@ mod tests {
         let mut message = Message::new("execute_request", "s", json!({}), json!({"code": "漢"}));
         message.identities.push(Bytes::from_static(b"client"));
         let read = Message::read(message.frames(&key), &key).unwrap();
-        assert_eq!(read.kind(), "execute_request");
-        assert_eq!(read.text("code"), "漢");
+        assert_eq!(read.header["msg_type"], "execute_request");
+        assert_eq!(read.content["code"], "漢");
         assert_eq!(read.identities, message.identities);
         assert!(Message::read(message.frames(&key), &other).is_err());
         assert!(Message::read(message.frames(&Key::new("").unwrap()), &key).is_err());

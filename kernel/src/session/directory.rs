@@ -1,74 +1,12 @@
-//! The directories of the kernel: a template built once, and a copy of it for every session.
-//!
-//! ```text
-//! .lab/.cargo/config.toml   how cargo builds cells and what they use
-//! .lab/template/            crate directory with everything built ("kernel prepare")
-//! .lab/sessions/ID/         the crate directory of one engine, gone with it
-//! .lab/sessions/ID.lock     held by that engine as long as it lives
-//! ```
+//! The directory of an engine: a copy of the template, locked as long as the engine lives, removed after it.
 
+use super::copy::clone_tree;
+use super::layout::Layout;
+use crate::sys::files::try_lock;
 use anyhow::{Context, Result};
-use std::fs::{self, File, FileTimes};
-use std::os::fd::AsRawFd;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Names the project's folder; installed in the kernelspec.
-pub const ROOT_VAR: &str = "GPT_LAB_ROOT";
-/// Names another place for `.lab`.
-pub const STATE_VAR: &str = "GPT_LAB_STATE";
-
-/// Where things are.
-#[derive(Debug, Clone)]
-pub struct Layout {
-    /// The folder that holds `gpt_lab/Cargo.toml`.
-    pub root: PathBuf,
-    /// The folder of everything that can be made again.
-    pub state: PathBuf,
-}
-
-impl Layout {
-    /// From the environment, or from the first folder upward from here that has a `gpt_lab` crate.
-    pub fn find() -> Result<Layout> {
-        let root = match std::env::var_os(ROOT_VAR) {
-            Some(root) => PathBuf::from(root),
-            None => {
-                let here = std::env::current_dir().context("the working directory is gone")?;
-                let found = here.ancestors().find(|folder| folder.join("gpt_lab/Cargo.toml").is_file());
-                found
-                    .with_context(|| {
-                        format!("no folder with gpt_lab/Cargo.toml from {} upward; set {ROOT_VAR}", here.display())
-                    })?
-                    .to_owned()
-            }
-        };
-        let root = root.canonicalize().with_context(|| format!("{ROOT_VAR} names {}", root.display()))?;
-        let state = std::env::var_os(STATE_VAR).map_or_else(|| root.join(".lab"), PathBuf::from);
-        fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
-        let state = state.canonicalize()?;
-        Ok(Layout { root, state })
-    }
-
-    /// The crate that cells use.
-    pub fn gpt_lab(&self) -> PathBuf {
-        self.root.join("gpt_lab")
-    }
-
-    /// The directory that sessions are copied from.
-    pub fn template(&self) -> PathBuf {
-        self.state.join("template")
-    }
-
-    /// Where sessions live.
-    pub fn sessions(&self) -> PathBuf {
-        self.state.join("sessions")
-    }
-
-    /// Where the keeper of the spare engine listens.
-    pub fn spare_socket(&self) -> PathBuf {
-        self.state.join("spare.sock")
-    }
-}
 
 /// A directory that is ours as long as this value lives; others see from the lock that it is in use.
 pub struct Session {
@@ -124,11 +62,6 @@ fn remove_session(dir: &Path, lock_path: &Path) {
     let _ = fs::remove_file(lock_path);
 }
 
-/// Takes the lock if nobody has it.
-pub fn try_lock(file: &File) -> bool {
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
-}
-
 /// Removes the directories of engines that have died; says how many.
 pub fn collect_garbage(layout: &Layout) -> usize {
     let Ok(entries) = fs::read_dir(layout.sessions()) else { return 0 };
@@ -148,48 +81,6 @@ pub fn collect_garbage(layout: &Layout) -> usize {
         }
     }
     removed
-}
-
-/// Copies a crate directory: what cargo only ever replaces is shared, what it writes into is copied.
-///
-/// Times are kept, because cargo compares them.
-pub fn clone_tree(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let (source, target) = (entry.path(), to.join(&name));
-        let kind = entry.file_type()?;
-        if belongs_to_cells(&name.to_string_lossy()) {
-            continue;
-        }
-        if kind.is_dir() {
-            fs::create_dir(&target)?;
-            clone_tree(&source, &target)?;
-        } else if kind.is_file() && (!is_shareable(&source) || fs::hard_link(&source, &target).is_err()) {
-            copy_with_times(&source, &target)?;
-        }
-    }
-    Ok(())
-}
-
-/// Artifacts of the cell crate: cargo names them after the directory, so another session cannot use them.
-fn belongs_to_cells(name: &str) -> bool {
-    ["ctx-", "libctx", "code_", "libcode_"].iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Compiled code of the registry's crates. `gpt_lab` is not among them: the learner may change it.
-fn is_shareable(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
-    let compiled = ["rlib", "rmeta", "so", "a", "o"].iter().any(|end| name.ends_with(&format!(".{end}")));
-    folder == "deps" && compiled && !name.contains("gpt_lab") && !belongs_to_cells(&name)
-}
-
-fn copy_with_times(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::copy(from, to)?;
-    let times = fs::metadata(from)?;
-    let file = File::options().write(true).open(to).or_else(|_| File::open(to))?;
-    file.set_times(FileTimes::new().set_modified(times.modified()?).set_accessed(times.accessed()?))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Between cargo and rustc: small changes to the code that evcxr generates around a cell, which evcxr has no setting for.
+//! Small changes to the code that evcxr generates around a cell, which evcxr has no setting for.
 //!
 //! - The `From` that receives the error of a `?` learns the line of that `?` (`#[track_caller]`) and reports error and
 //!   place on lines of our own.
@@ -7,118 +7,23 @@
 //!   `Debug` in the same compilation if it has no `evcxr_display` (evcxr compiles such a cell twice).
 //! - The store that hands variables from cell to cell is ours, which compiles faster (`variables.rs`).
 //!
-//! And one crate is not built at all: once `gpt_lab`'s shared object is loaded, a new one would not fit the running
-//! process. If the learner changes `gpt_lab`, the session keeps what it has until the kernel is restarted.
-//!
 //! Lines keep their numbers, so that the compiler's messages stay right. Where the expected text is not found, nothing
-//! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a session, so
-//! its text is looked for where nobody's but evcxr's can be.
+//! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a session,
+//! so its text is looked for where nobody's but evcxr's can be.
 
-use crate::{cargo, variables};
+use super::variables;
+use crate::names::line::{ERROR_BEGIN, ERROR_END, RESULT};
+use crate::names::{file, var};
 use anyhow::{Context, Result};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Set in the environment of cargo: this binary is called as `RUSTC_WRAPPER`.
-pub const MARK: &str = "GPT_LAB_RUSTC_WRAPPER";
-/// In the session directory: the learner has chosen another format for values (`:fmt`, `:types`), evcxr must apply it.
-pub const OWN_FORMAT: &str = "own-format";
-/// Announces that what is shown next is the value of the cell.
-pub const RESULT: &str = "EVCXR_GPT_LAB_RESULT";
-/// Names a file in which the crates that were begun are listed, one a line.
-pub const PROGRESS: &str = "GPT_LAB_PROGRESS";
-/// In the session directory: what the compiler made of the `gpt_lab` that is loaded, which must stay as it is.
-pub const LOADED: &str = "gpt_lab.loaded";
-/// In the session directory: the learner has changed `gpt_lab` since.
-pub const CHANGED: &str = "gpt_lab.changed";
-/// First line of a report about a `?`: this, the line in `src/lib.rs`, the error's type.
-pub const ERROR_BEGIN: &str = "EVCXR_GPT_LAB_ERROR_BEGIN ";
-/// Last line of that report; the error's text lies between.
-pub const ERROR_END: &str = "EVCXR_GPT_LAB_ERROR_END";
-
-/// What is good for the cells' memory is not for a compiler, nor for a linker with several threads.
-fn forget_allocator_settings() {
-    let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"MALLOC_")).collect::<Vec<_>>() {
-        // SAFETY: this process has one thread.
-        unsafe { std::env::remove_var(name) };
-    }
-}
-
-/// Runs the compiler that cargo asked for (`args` starts with its path).
-pub fn run(args: Vec<String>) -> Result<()> {
-    let (compiler, rest) = args.split_first().context("cargo named no compiler")?;
-    forget_allocator_settings();
-    match crate_name(rest) {
-        Some("ctx") => {
-            patch_file(Path::new("src/lib.rs"))?;
-            // `cargo check`, which evcxr calls for a better message, makes no library.
-            if rest.iter().any(|arg| arg.starts_with("--emit=") && arg.ends_with("link")) {
-                cargo::record(compiler, rest)?;
-            }
-        }
-        Some("gpt_lab") if restore_loaded(rest)? => return Ok(()),
-        _ => {}
-    }
-    report_progress(rest)?;
-    Err(Command::new(compiler).args(rest).exec()).context(format!("cannot start {compiler}"))
-}
-
-/// Keeps what the compiler made of `gpt_lab`, for [`restore_loaded`].
-pub fn keep_loaded(session: &Path) -> Result<()> {
-    let kept = session.join(LOADED);
-    std::fs::create_dir_all(&kept)?;
-    for target in std::fs::read_dir(session.join("target"))?.flatten() {
-        let Ok(files) = std::fs::read_dir(target.path().join("debug/deps")) else { continue };
-        for file in files.flatten().filter(|file| file.file_name().to_string_lossy().contains("gpt_lab")) {
-            replace_link(&file.path(), &kept.join(file.file_name()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Cargo has removed the crate's files and wants new ones: it gets the old ones. False if `gpt_lab` is not loaded yet.
-fn restore_loaded(args: &[String]) -> Result<bool> {
-    let Some(session) = std::env::var_os("EVCXR_TMPDIR").map(PathBuf::from) else {
-        return Ok(false);
-    };
-    let Ok(kept) = std::fs::read_dir(session.join(LOADED)) else { return Ok(false) };
-    let out_dir = args.windows(2).find(|pair| pair[0] == "--out-dir").map(|pair| Path::new(&pair[1]));
-    let out_dir = out_dir.context("cargo named no folder for gpt_lab")?;
-    for file in kept.flatten() {
-        replace_link(&file.path(), &out_dir.join(file.file_name()))?;
-    }
-    std::fs::write(session.join(CHANGED), "")?;
-    Ok(true)
-}
-
-fn replace_link(from: &Path, to: &Path) -> Result<()> {
-    let _ = std::fs::remove_file(to);
-    std::fs::hard_link(from, to).with_context(|| format!("cannot link {} to {}", from.display(), to.display()))
-}
-
-fn report_progress(args: &[String]) -> Result<()> {
-    use std::io::Write;
-    if let (Some(path), Some(name)) = (std::env::var_os(PROGRESS), crate_name(args))
-        && name != "___"
-    {
-        let mut file = std::fs::File::options().append(true).open(path)?;
-        file.write_all(format!("{name}\n").as_bytes())?;
-    }
-    Ok(())
-}
-
-fn crate_name(args: &[String]) -> Option<&str> {
-    args.windows(2).find(|pair| pair[0] == "--crate-name").map(|pair| pair[1].as_str())
-}
+use std::path::Path;
 
 /// Changes the source of a cell in place.
 pub fn patch_file(path: &Path) -> Result<()> {
     let Ok(source) = std::fs::read_to_string(path) else {
         return Ok(());
     };
-    let own_format = std::env::var_os("EVCXR_TMPDIR").is_some_and(|dir| Path::new(&dir).join(OWN_FORMAT).exists());
+    let own_format =
+        std::env::var_os(var::EVCXR_DIR).is_some_and(|dir| Path::new(&dir).join(file::OWN_FORMAT).exists());
     let patched = patch(&source, own_format);
     if patched != source {
         std::fs::write(path, patched).with_context(|| format!("cannot write {}", path.display()))?;
@@ -234,11 +139,5 @@ mod tests {
         assert_eq!(patch(&patched, false), patched, "a second pass changes nothing");
         let second = "write_all(b\"EVCXR_BEGIN_CONTENT text/plain\\n\")";
         assert_eq!(patch(second, false), format!("write_all(b\"{RESULT}\\nEVCXR_BEGIN_CONTENT text/plain\\n\")"));
-    }
-
-    #[test]
-    fn the_crate_is_found_among_the_arguments() {
-        let args: Vec<String> = ["--edition", "2024", "--crate-name", "ctx"].map(String::from).into();
-        assert_eq!(crate_name(&args), Some("ctx"));
     }
 }

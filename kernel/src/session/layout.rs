@@ -1,0 +1,58 @@
+//! Where the project and the kernel's own files lie.
+
+use crate::names::var;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The folder that holds `gpt_lab/Cargo.toml`.
+    pub root: PathBuf,
+    /// The folder of everything that can be made again.
+    pub state: PathBuf,
+}
+
+impl Layout {
+    /// From the environment, or from the first folder upward from here that has a `gpt_lab` crate.
+    pub fn find() -> Result<Layout> {
+        let root = match std::env::var_os(var::ROOT) {
+            Some(root) => PathBuf::from(root),
+            None => {
+                let here = std::env::current_dir().context("the working directory is gone")?;
+                let found = here.ancestors().find(|folder| folder.join("gpt_lab/Cargo.toml").is_file());
+                found
+                    .with_context(|| {
+                        format!("no folder with gpt_lab/Cargo.toml from {} upward; set {}", here.display(), var::ROOT)
+                    })?
+                    .to_owned()
+            }
+        };
+        let root = root.canonicalize().with_context(|| format!("{} names {}", var::ROOT, root.display()))?;
+        let state = std::env::var_os(var::STATE).map_or_else(|| root.join(".lab"), PathBuf::from);
+        fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
+        let state = state.canonicalize()?;
+        Ok(Layout { root, state })
+    }
+
+    /// The crate that cells use.
+    pub fn gpt_lab(&self) -> PathBuf {
+        self.root.join("gpt_lab")
+    }
+
+    /// The directory that sessions are copied from.
+    pub fn template(&self) -> PathBuf {
+        self.state.join("template")
+    }
+
+    /// Where sessions live.
+    pub fn sessions(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
+    /// Where the keeper of the spare engine listens.
+    pub fn spare_socket(&self) -> PathBuf {
+        self.state.join("spare.sock")
+    }
+}
