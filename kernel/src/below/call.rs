@@ -14,14 +14,13 @@ use std::process::{Command, ExitCode, Stdio};
 /// The name of the crate that evcxr makes of a cell.
 const CRATE: &str = "ctx";
 
-/// Writes down how cargo calls rustc for a cell. Called by the wrapper, in the session directory.
-pub fn record(compiler: &str, args: &[String]) -> Result<()> {
+/// Writes down how cargo calls rustc for a cell, in the current directory, which is that of the session.
+pub fn record(call: &[String], variables: &[(OsString, OsString)]) -> Result<()> {
     if std::env::var_os(var::REAL_CARGO).is_none() {
         return Ok(());
     }
-    let parts = std::iter::once(compiler).chain(args.iter().map(String::as_str)).map(OsStr::new);
-    let call = Call { parts: parts.map(OsStr::to_owned).collect(), variables: std::env::vars_os().collect() };
-    call.write(Path::new(file::CALL))
+    let parts = call.iter().map(OsString::from).collect();
+    Call { parts, variables: variables.to_vec() }.write(Path::new(file::CALL))
 }
 
 /// A call of the compiler.
@@ -145,14 +144,14 @@ mod tests {
             parts: ["rustc", "--crate-name", "ctx", "", "--out-dir", "/a/deps"].map(owned).into(),
             variables: vec![(owned("A"), owned("b=c")), (owned("EMPTY"), owned(""))],
         };
-        let path = std::env::temp_dir().join(format!("gpt_lab-call-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("call");
         // An empty argument would end the list: such a call is not kept whole, so it must not be repeated as another.
         call.write(&path).unwrap();
         assert_ne!(Call::read(&path).map(|call| call.parts), Some(call.parts.clone()));
         let call = Call { parts: call.parts.into_iter().filter(|part| !part.is_empty()).collect(), ..call };
         call.write(&path).unwrap();
         let read = Call::read(&path).unwrap();
-        fs::remove_file(path).unwrap();
         assert_eq!((&read.parts, &read.variables), (&call.parts, &call.variables));
         assert_eq!(read.library().unwrap(), Path::new("/a/deps/libctx.so"));
         assert_eq!(uplifted(&read.library().unwrap()).unwrap(), Path::new("/a/libctx.so"));

@@ -11,7 +11,7 @@ use crate::sys::files::try_lock;
 use crate::sys::{fds, procs};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
         let Ok((relay, _)) = listener.accept() else { continue };
         if let Some(Spare { socket, child }) = spare.take() {
             // If the relay is gone already, dropping the socket ends the engine.
-            let _ = fds::send_fds(&relay, child.id().to_string().as_bytes(), &[socket.as_raw_fd()]);
+            let _ = fds::send_fds(&relay, child.id().to_string().as_bytes(), &[socket.as_fd()]);
             adopted.push(child);
             next_start = Instant::now() + DELAY;
         }

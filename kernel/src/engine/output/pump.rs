@@ -1,5 +1,5 @@
-//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands each
-//! to whom it belongs: output to the relay, control lines to evcxr.
+//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands
+//! each to whom it belongs: output to the relay, control lines to evcxr.
 
 use super::gather::Output;
 use super::markers::{Piece, Splitter};
