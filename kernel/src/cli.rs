@@ -22,7 +22,7 @@ The Jupyter kernel of gpt_lab.
 The project is found from GPT_LAB_ROOT or from the working directory upward; GPT_LAB_STATE puts its
 .lab folder elsewhere. GPT_LAB_TIMING=1 shows on stderr how long the parts of the start take.";
 
-/// Does what the arguments say.
+/// Runs the command that the arguments name.
 pub fn run(args: &[String]) -> Result<()> {
     let Some((command, rest)) = args.split_first() else { bail!("a command is missing\n\n{HELP}") };
     match command.as_str() {
@@ -35,23 +35,10 @@ pub fn run(args: &[String]) -> Result<()> {
         }
         "prepare" => none(rest).and_then(|()| template::run(&Layout::find()?)),
         "spare" => match rest {
-            [flag, pid] if flag == "--watch" => {
-                let pid = pid.parse().with_context(|| format!("{pid} is not a process id"))?;
-                spare::keep(&Layout::find()?, pid)
-            }
+            [flag, pid] if flag == "--watch" => spare::keep(&Layout::find()?, process_id(pid)?),
             _ => bail!("usage: gpt_lab_kernel spare --watch PID"),
         },
-        "clean" => {
-            if let [flag, pid] = rest
-                && flag == "--after"
-            {
-                procs::wait_gone(pid.parse().with_context(|| format!("{pid} is not a process id"))?);
-            } else {
-                none(rest)?;
-            }
-            println!("Removed {} session(s) of dead kernels.", session::collect_garbage(&Layout::find()?));
-            Ok(())
-        }
+        "clean" => clean(rest),
         "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
@@ -62,6 +49,19 @@ pub fn run(args: &[String]) -> Result<()> {
         }
         other => bail!("{other} is not a command\n\n{HELP}"),
     }
+}
+
+fn clean(rest: &[String]) -> Result<()> {
+    match rest {
+        [flag, pid] if flag == "--after" => procs::wait_gone(process_id(pid)?),
+        _ => none(rest)?,
+    }
+    println!("Removed {} session(s) of dead kernels.", session::collect_garbage(&Layout::find()?));
+    Ok(())
+}
+
+fn process_id(text: &str) -> Result<i32> {
+    text.parse().with_context(|| format!("{text} is not a process id"))
 }
 
 fn serve(connection_file: &Path) -> Result<()> {

@@ -27,7 +27,7 @@ pub fn of_cells(gpt_lab: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The values of `path = "…"` in the dependencies of a manifest that evcxr wrote.
+/// The values of `path = "…"` in the dependencies of a manifest; an empty one for a value that is not understood.
 pub fn local_crates(manifest: &str) -> Vec<&str> {
     let dependencies = manifest.split_once("[dependencies]").map_or("", |(_, rest)| rest);
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! How cargo called rustc for a cell, and doing it again.
+//! Cargo's call of rustc for a cell: written down, and repeated.
 
 use super::{patch, variables};
 use crate::names::{file, var};
@@ -60,7 +60,7 @@ impl Call {
         })
     }
 
-    /// Compiles the cell that is there now, and says about it what cargo would say.
+    /// Compiles the cell that is there now, and prints the messages that cargo would print about it.
     pub fn repeat(&self) -> Result<ExitCode> {
         let (compiler, args) = self.parts.split_first().context("the call is empty")?;
         let source = Path::new(file::SOURCE);
@@ -95,14 +95,14 @@ impl Call {
         Ok(ExitCode::from(if success { 0 } else { 101 }))
     }
 
-    /// Where rustc puts the cell's library.
+    /// The path at which rustc writes the cell's library.
     fn library(&self) -> Option<PathBuf> {
         let at = self.parts.iter().position(|part| part == "--out-dir")?;
         Some(Path::new(self.parts.get(at + 1)?).join(format!("lib{CRATE}.so")))
     }
 }
 
-/// What a run of the compiler gave.
+/// The outcome of a run of the compiler.
 struct Compiled {
     messages: Vec<Value>,
     success: bool,
@@ -123,12 +123,12 @@ fn compile(compiler: &OsStr, args: &[OsString], variables: &[(OsString, OsString
     Ok(Compiled { messages, success: child.wait()?.success() })
 }
 
-/// Error E0425: something is not found in the scope.
+/// True for error E0425: a name is not found in this scope.
 fn is_about_a_name(message: &Value) -> bool {
     message["code"]["code"] == "E0425"
 }
 
-/// Where cargo puts it for others: one folder higher.
+/// The path at which cargo offers the library to others: one folder higher.
 fn uplifted(library: &Path) -> Option<PathBuf> {
     Some(library.parent()?.parent()?.join(library.file_name()?))
 }

@@ -87,7 +87,7 @@ fn is_plain_build(args: &[OsString]) -> bool {
     matches!(args[..], ["build", "--target", _, "--message-format=json"])
 }
 
-/// Everything that cargo would look at before it calls rustc; `None` if that cannot be said.
+/// The hash of everything that cargo would look at before it calls rustc; `None` if not all of that is known.
 fn stamp(session: &Path) -> Option<String> {
     let manifest = fs::read_to_string(session.join(file::MANIFEST)).ok()?;
     let gpt_lab = PathBuf::from(std::env::var_os(var::ROOT)?).join("gpt_lab");

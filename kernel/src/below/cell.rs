@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-/// Hands our output to the engine, and ends with it. Nothing may have started a thread before.
+/// Hands the output of this process to the engine. Nothing may have started a thread before.
 pub fn prepare() -> Result<()> {
     let Some(path) = std::env::var_os(var::PUMP) else {
         return Ok(());
@@ -33,7 +33,7 @@ pub fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// Follows the engine to another directory, and out of life.
+/// Obeys the engine: changes to the directory that it names, and ends this process when the engine is gone.
 fn obey(socket: UnixStream) {
     for line in BufReader::new(socket).lines() {
         let Ok(line) = line else { break };

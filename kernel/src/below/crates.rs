@@ -20,7 +20,7 @@ const SHOWN: &[(&str, &[&str])] = &[
 ];
 
 /// True if rust-analyzer is told of one of a crate's dependencies. Of crates that are not listed it is told of all, and
-/// of the learner's own `:dep` too; which dependencies of `gpt_lab` are `inside` its manifest says.
+/// of the learner's own `:dep` too; of `gpt_lab`'s, it is told of those that are not `inside`.
 fn shows(name: &str, is_learners: bool, dep: &str, inside: &HashSet<&str>) -> bool {
     if name == "gpt_lab" {
         return !inside.contains(dep);

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// A folder for the front of the PATH, with this binary as `cargo` and as `sh`, the compiler itself, and a `rustup`
-/// that knows nothing. Evcxr asks `rustup which cargo`, then the PATH.
+/// that always fails. Evcxr asks `rustup which cargo`, then the PATH.
 pub fn path(session: &Path, rustc: &Path) -> Result<PathBuf> {
     let folder = session.join(file::TOOLS);
     let own = std::env::current_exe()?;
@@ -18,8 +18,8 @@ pub fn path(session: &Path, rustc: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Takes the `rustup` that knows nothing out of the folder [`path`]: once evcxr has started, its `:toolchain` is to
-/// find the learner's.
+/// Takes the `rustup` that always fails out of the folder [`path`]: once evcxr has started, its `:toolchain` is to find
+/// the learner's.
 pub fn started(session: &Path) {
     let _ = fs::remove_file(session.join(file::TOOLS).join("rustup"));
 }

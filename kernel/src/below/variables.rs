@@ -1,4 +1,4 @@
-//! What every cell does with the session's variables, made cheap to compile.
+//! The code with which a cell takes out and puts back the session's variables, made cheap to compile.
 //!
 //! Evcxr has each cell check, take out and put back every variable there is, whether the cell needs it or not, through
 //! a hash map that is part of its source. So a cell at the end of a notebook took twice as long as one at its
@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-/// Where the code of a cell begins.
+/// The beginning of the code of a cell.
 const CELL: &str = "pub extern \"C\" fn run_user_code_";
 
 /// Exchanges evcxr's store for ours, on the same lines.

@@ -1,8 +1,8 @@
 //! Evcxr, and how what it says about a cell becomes what the learner sees.
 
-use super::output::gather::Record;
 use super::output::panic::Panic;
 use super::output::pump::SharedOutput;
+use super::output::record::Record;
 use super::reply::Reply;
 use super::{report, tuning};
 use crate::below::{learner, tools};
@@ -19,9 +19,9 @@ use std::process::{Child, Command};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-/// What evcxr says when the compiler has ended without a message.
+/// The beginning of evcxr's message about a compiler that has ended without one.
 const SILENT_COMPILER: &str = "Compilation failed, but no parsable errors";
-/// What evcxr says before the status of a process of cells that has ended.
+/// The words before the status in evcxr's message about a process of cells that has ended.
 const ENDED: &str = "Subprocess terminated with status: ";
 
 /// A running evcxr with its way to the learner.

@@ -99,7 +99,7 @@ fn end_with(relay: UnixStream, layout: Layout) {
     });
 }
 
-/// The end of the cells' process, of the compilers and of this process. The session directory is removed by a process
+/// Ends the cells' process, the compilers and this process. The session directory is removed by a process
 /// of its own once we are gone: as long as we live, evcxr may write there.
 fn end(layout: &Layout) -> ! {
     let own = std::process::id() as i32;

@@ -1,7 +1,7 @@
 //! Cargo's configuration for the crates of a session.
 
-/// How cells and what they use are built. Cargo finds it from every session directory, and it outranks the profile that
-/// evcxr writes.
+/// The profiles of cells and of what they use. Cargo finds the file from every session directory, and it outranks the
+/// profile that evcxr writes.
 const CARGO_CONFIG: &str = "\
 # Written by `gpt_lab_kernel prepare`.
 [profile.dev]

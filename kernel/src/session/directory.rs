@@ -34,7 +34,7 @@ impl Session {
     }
 }
 
-/// A name that nobody has, and the lock that says so.
+/// A new name with its lock.
 fn new_lock(sessions: &Path) -> Result<(String, File)> {
     loop {
         let id = uuid::Uuid::new_v4().simple().to_string();

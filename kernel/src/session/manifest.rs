@@ -1,4 +1,4 @@
-//! What `gpt_lab`'s manifest says about the crates that come with it: `[package.metadata.gpt_lab]`.
+//! The part of `gpt_lab`'s manifest that is meant for the kernel: `[package.metadata.gpt_lab]`.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -55,7 +55,7 @@ mod tests {
         assert!(
             unknown.is_empty(),
             "new dependencies of gpt_lab: {unknown:?}. Add each to [package.metadata.gpt_lab] in gpt_lab/Cargo.toml: \
-             to `shown` if its types are in signatures or fields of gpt_lab that a cell can meet, else to `inside`; and \
+             to `shown` if its types are in signatures or fields of gpt_lab that a cell meets, else to `inside`; and \
              to `computing`, with what it needs itself, if training or generation spend time in it."
         );
         let gone: Vec<_> = known.difference(&needed).collect();

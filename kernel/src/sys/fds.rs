@@ -22,7 +22,7 @@ pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
 /// The outcome of a read that does not wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// That many bytes.
+    /// The number of bytes read.
     Bytes(usize),
     /// Nothing at the moment.
     Empty,

@@ -70,7 +70,7 @@ pub fn kill_group(leader: i32) {
     }
 }
 
-/// Whether a process exists. A zombie counts as gone, once its last thread is: until then it holds its files and locks.
+/// True if a process exists. A zombie counts as gone, once its last thread is: until then it holds its files and locks.
 pub fn is_alive(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     let dead = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim().starts_with(['Z', 'X']));

@@ -1,7 +1,7 @@
 //! What the kernel assumes about evcxr, each assumption in a test of its own: src/below/README.md explains them.
 //!
-//! One session of the real engine with the real evcxr is run for all of them. It has a `gpt_lab` of one line, so it takes
-//! seconds. When a new version of evcxr breaks an assumption, the name of the failing test says which.
+//! One session of the real engine with the real evcxr is run for all of them. It has a `gpt_lab` of one line, so it
+//! takes seconds. When a new version of evcxr breaks an assumption, the name of the failing test says which.
 
 mod session;
 
