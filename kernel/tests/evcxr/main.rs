@@ -25,6 +25,7 @@ struct Seen {
     lost: Run,
     silent: Run,
     shell: Run,
+    environment: Run,
     formatted: Run,
     exit: Run,
     after: Run,
@@ -47,6 +48,9 @@ static SEEN: LazyLock<Seen> = LazyLock::new(|| {
     let redefined = run("#[derive(Debug)] pub struct Point(pub i32, pub i32);");
     let lost = run("point.0");
     let shell = run("!echo \"path=$PATH wrapper=$RUSTC_WRAPPER\"");
+    let environment =
+        run("[\"PATH\", \"CARGO_HOME\", \"RUST_SRC_PATH\", \"RUSTC_WRAPPER\", \"RUST_BACKTRACE\", \"GPT_LAB_PUMP\",\n\
+        \"MALLOC_ARENA_MAX\"].map(|name| std::env::var(name).unwrap_or_default()).join(\"|\")");
     session.break_compiler(true);
     let silent = session.cell("let broken = 1;", None);
     session.break_compiler(false);
@@ -67,6 +71,7 @@ static SEEN: LazyLock<Seen> = LazyLock::new(|| {
         lost,
         silent,
         shell,
+        environment,
         formatted,
         exit,
         after,
@@ -106,6 +111,16 @@ fn evcxr_finds_cargo_and_the_shell_through_the_path() {
     let path = shown.split_once("path=").map_or("", |(_, rest)| rest);
     assert!(path.starts_with(SEEN.session.root().join("toolchain/bin").to_str().unwrap()), "{shown}");
     assert!(!shown.contains("/sessions/") && shown.contains("wrapper=\n"), "not the learner's environment: {shown}");
+}
+
+#[test]
+fn evcxr_starts_the_process_of_the_cells_with_our_command() {
+    let shown = SEEN.environment.value().unwrap_or_default().trim_matches('"');
+    let values: Vec<&str> = shown.split('|').collect();
+    let [path, cargo_home, rest @ ..] = &values[..] else { panic!("{shown}") };
+    assert!(path.starts_with(SEEN.session.root().join("toolchain/bin").to_str().unwrap()), "{path}");
+    assert_eq!(*cargo_home, std::env::var("CARGO_HOME").unwrap_or_default());
+    assert_eq!(rest, ["", "", "", "", "1"], "what is not for cells, and a setting of the allocator that is");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The time after which a silent engine counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a cell did.
 #[derive(Default)]
@@ -67,7 +67,9 @@ impl Session {
         command.arg("engine").stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null());
         command.env("PATH", std::env::join_paths(path).unwrap());
         command.env("GPT_LAB_ROOT", root).env("GPT_LAB_STATE", root.join(".lab"));
-        for name in ["RUSTC", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "RUST_SRC_PATH", "CARGO_TARGET_DIR"] {
+        for name in
+            ["RUSTC", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "RUST_SRC_PATH", "CARGO_TARGET_DIR", "MALLOC_ARENA_MAX"]
+        {
             command.env_remove(name);
         }
         let child = command.spawn().unwrap();
