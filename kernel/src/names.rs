@@ -14,20 +14,23 @@
 /// | `GPT_LAB_CHANNEL` | engine | `gpt_lab` in a cell | named pipe for displays (docs/channel.md) |
 /// | `GPT_LAB_INTERRUPT` | engine | `gpt_lab` in a cell | file that exists while a cell is to stop (docs/channel.md) |
 /// | `GPT_LAB_PUMP` | engine | `below::cell` | socket to which a process of cells hands its output |
-/// | `GPT_LAB_RUSTC_WRAPPER` | engine | `main` | set: this binary is called as `RUSTC_WRAPPER` |
+/// | `GPT_LAB_RUSTC_WRAPPER` | `below::cargo` | `main` | set: this binary is called as `RUSTC_WRAPPER` |
 /// | `GPT_LAB_CARGO` | engine | `below::cargo`, `below::call` | the real cargo; set: `cargo` may be this binary |
-/// | `GPT_LAB_CARGO_HOME` | engine | `below::home` | the learner's `CARGO_HOME`, empty if there is none |
-/// | `CARGO_HOME` | learner, engine | cargo, rust-analyzer, `below::home` | in the engine: the session's own |
+/// | `GPT_LAB_PATH` | engine | `below::learner` | the learner's `PATH`; set: `sh` may be this binary |
+/// | `GPT_LAB_CARGO_HOME` | engine | `below::learner` | the learner's `CARGO_HOME`, empty if there is none |
+/// | `GPT_LAB_RUST_SRC_PATH` | engine | `below::learner` | the learner's `RUST_SRC_PATH`, empty if there is none |
+/// | `PATH` | learner, engine | everybody | in the engine: `tools` of the session directory first |
+/// | `CARGO_HOME` | learner, engine | cargo, rust-analyzer, `below::tools` | in the engine: the session's own |
 /// | `CARGO_TERM_COLOR` | engine | cargo | `never` |
 /// | `RUSTC` | engine | evcxr, cargo, rust-analyzer | the compiler behind rustup's proxy |
-/// | `RUSTC_WRAPPER` | engine, `below::cargo` | cargo | this binary |
-/// | `RUST_SRC_PATH` | engine, while evcxr starts | rust-analyzer | an empty standard library |
+/// | `RUSTC_WRAPPER` | learner, `below::cargo` | cargo | for the crates of a session: this binary |
+/// | `RUST_SRC_PATH` | learner, engine | rust-analyzer | in the engine: `rust-src` of the session directory |
 /// | `RUST_BACKTRACE` | evcxr | removed by `below::cell` | `1` |
 /// | `EVCXR_TMPDIR` | engine | evcxr, `below::loaded`, `below::patch` | session directory |
 /// | `EVCXR_CONFIG_DIR` | engine | evcxr | a folder that does not exist: no configuration of the learner's |
 /// | `EVCXR_IS_RUNTIME` | evcxr | `main`, evcxr | set: this process runs the cells |
 /// | `EVCXR_RUSTC_WRAPPER` | evcxr (`:cache`) | `main`, evcxr; removed by `below::cargo` | set: evcxr's own wrapper |
-/// | `MALLOC_*`, `*_NUM_THREADS`, `CANDLE_*` | `engine::tuning`, learner | the cells' process | see `engine::tuning` |
+/// | `MALLOC_*`, `*_NUM_THREADS`, `CANDLE_*` | engine, learner | the cells' process | see docs/tuning.md |
 /// | `JPY_PARENT_PID` | Jupyter | relay | process that started the kernel |
 pub mod var {
     pub const ROOT: &str = "GPT_LAB_ROOT";
@@ -40,7 +43,10 @@ pub mod var {
     pub const PUMP: &str = "GPT_LAB_PUMP";
     pub const IS_WRAPPER: &str = "GPT_LAB_RUSTC_WRAPPER";
     pub const REAL_CARGO: &str = "GPT_LAB_CARGO";
+    pub const LEARNERS_PATH: &str = "GPT_LAB_PATH";
     pub const LEARNERS_CARGO_HOME: &str = "GPT_LAB_CARGO_HOME";
+    pub const LEARNERS_RUST_SRC_PATH: &str = "GPT_LAB_RUST_SRC_PATH";
+    pub const PATH: &str = "PATH";
     pub const CARGO_HOME: &str = "CARGO_HOME";
     pub const CARGO_TERM_COLOR: &str = "CARGO_TERM_COLOR";
     pub const RUSTC: &str = "RUSTC";
@@ -65,8 +71,8 @@ pub mod var {
 /// | `channel` | engine | `gpt_lab` in a cell, engine | `GPT_LAB_CHANNEL` |
 /// | `interrupt` | engine | `gpt_lab` in a cell | `GPT_LAB_INTERRUPT` |
 /// | `no-config` | nobody | evcxr | `EVCXR_CONFIG_DIR` |
-/// | `no-std` | engine | rust-analyzer | a standard library without contents |
-/// | `home`, `tools` | `below::home` | rust-analyzer; evcxr | folders in which this binary is `cargo` |
+/// | `rust-src` | `below::tools` | rust-analyzer | at first an empty standard library, then the learner's or nothing |
+/// | `home`, `tools` | `below::tools` | rust-analyzer; evcxr | folders in which this binary is `cargo` |
 /// | `own-format` | engine | `below::patch` | exists: the learner has chosen a format for values (`:fmt`, `:types`) |
 /// | `gpt_lab.loaded` | `below::loaded` | `below::loaded` | what the compiler made of the `gpt_lab` that is loaded |
 /// | `gpt_lab.changed` | `below::loaded` | engine | exists: the learner has changed `gpt_lab` since |
@@ -81,7 +87,7 @@ pub mod file {
     pub const CHANNEL: &str = "channel";
     pub const INTERRUPT: &str = "interrupt";
     pub const NO_CONFIG: &str = "no-config";
-    pub const NO_STD: &str = "no-std";
+    pub const RUST_SRC: &str = "rust-src";
     pub const HOME: &str = "home";
     pub const TOOLS: &str = "tools";
     pub const OWN_FORMAT: &str = "own-format";

@@ -1,4 +1,4 @@
-//! How cargo called rustc for a cell, and doing it again.
+//! Cargo's call of rustc for a cell: written down, and repeated.
 
 use super::{patch, variables};
 use crate::names::{file, var};
@@ -14,14 +14,13 @@ use std::process::{Command, ExitCode, Stdio};
 /// The name of the crate that evcxr makes of a cell.
 const CRATE: &str = "ctx";
 
-/// Writes down how cargo calls rustc for a cell. Called by the wrapper, in the session directory.
-pub fn record(compiler: &str, args: &[String]) -> Result<()> {
+/// Writes down how cargo calls rustc for a cell, in the current directory, which is that of the session.
+pub fn record(call: &[String], variables: &[(OsString, OsString)]) -> Result<()> {
     if std::env::var_os(var::REAL_CARGO).is_none() {
         return Ok(());
     }
-    let parts = std::iter::once(compiler).chain(args.iter().map(String::as_str)).map(OsStr::new);
-    let call = Call { parts: parts.map(OsStr::to_owned).collect(), variables: std::env::vars_os().collect() };
-    call.write(Path::new(file::CALL))
+    let parts = call.iter().map(OsString::from).collect();
+    Call { parts, variables: variables.to_vec() }.write(Path::new(file::CALL))
 }
 
 /// A call of the compiler.
@@ -61,7 +60,7 @@ impl Call {
         })
     }
 
-    /// Compiles the cell that is there now, and says about it what cargo would say.
+    /// Compiles the cell that is there now, and prints the messages that cargo would print about it.
     pub fn repeat(&self) -> Result<ExitCode> {
         let (compiler, args) = self.parts.split_first().context("the call is empty")?;
         let source = Path::new(file::SOURCE);
@@ -96,14 +95,14 @@ impl Call {
         Ok(ExitCode::from(if success { 0 } else { 101 }))
     }
 
-    /// Where rustc puts the cell's library.
+    /// The path at which rustc writes the cell's library.
     fn library(&self) -> Option<PathBuf> {
         let at = self.parts.iter().position(|part| part == "--out-dir")?;
         Some(Path::new(self.parts.get(at + 1)?).join(format!("lib{CRATE}.so")))
     }
 }
 
-/// What a run of the compiler gave.
+/// The outcome of a run of the compiler.
 struct Compiled {
     messages: Vec<Value>,
     success: bool,
@@ -124,12 +123,12 @@ fn compile(compiler: &OsStr, args: &[OsString], variables: &[(OsString, OsString
     Ok(Compiled { messages, success: child.wait()?.success() })
 }
 
-/// Error E0425: something is not found in the scope.
+/// True for error E0425: a name is not found in this scope.
 fn is_about_a_name(message: &Value) -> bool {
     message["code"]["code"] == "E0425"
 }
 
-/// Where cargo puts it for others: one folder higher.
+/// The path at which cargo offers the library to others: one folder higher.
 fn uplifted(library: &Path) -> Option<PathBuf> {
     Some(library.parent()?.parent()?.join(library.file_name()?))
 }
@@ -145,14 +144,14 @@ mod tests {
             parts: ["rustc", "--crate-name", "ctx", "", "--out-dir", "/a/deps"].map(owned).into(),
             variables: vec![(owned("A"), owned("b=c")), (owned("EMPTY"), owned(""))],
         };
-        let path = std::env::temp_dir().join(format!("gpt_lab-call-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("call");
         // An empty argument would end the list: such a call is not kept whole, so it must not be repeated as another.
         call.write(&path).unwrap();
         assert_ne!(Call::read(&path).map(|call| call.parts), Some(call.parts.clone()));
         let call = Call { parts: call.parts.into_iter().filter(|part| !part.is_empty()).collect(), ..call };
         call.write(&path).unwrap();
         let read = Call::read(&path).unwrap();
-        fs::remove_file(path).unwrap();
         assert_eq!((&read.parts, &read.variables), (&call.parts, &call.variables));
         assert_eq!(read.library().unwrap(), Path::new("/a/deps/libctx.so"));
         assert_eq!(uplifted(&read.library().unwrap()).unwrap(), Path::new("/a/libctx.so"));

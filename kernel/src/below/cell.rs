@@ -2,38 +2,38 @@
 //!
 //! Before evcxr's loop takes over, standard output and error become pipes whose reading ends go to the engine. So text
 //! arrives at once, nothing that a dying process wrote is lost, and evcxr's own lines on standard output are told from
-//! the learner's text by the engine ([`crate::engine::output::pump`]).
+//! the learner's text by the engine (`engine/output/pump.rs`).
 
 use crate::names::var;
-use crate::sys::fds;
+use crate::sys::{fds, procs};
 use anyhow::{Context, Result};
-use std::io::{BufRead, BufReader};
-use std::os::fd::AsRawFd;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-/// Hands our output to the engine and ends with it.
+/// Hands the output of this process to the engine. Nothing may have started a thread before.
 pub fn prepare() -> Result<()> {
     let Some(path) = std::env::var_os(var::PUMP) else {
         return Ok(());
     };
     let socket = fds::connect(path.as_ref()).context("cannot reach the engine")?;
-    let to_evcxr = fds::duplicate(1)?;
-    let (stdout, new_stdout) = fds::pipe()?;
-    let (stderr, new_stderr) = fds::pipe()?;
-    let handed = [to_evcxr.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()];
+    let to_evcxr = io::stdout().as_fd().try_clone_to_owned()?;
+    let (stdout, new_stdout) = io::pipe()?;
+    let (stderr, new_stderr) = io::pipe()?;
+    let handed = [to_evcxr.as_fd(), stdout.as_fd(), stderr.as_fd()];
     fds::send_fds(&socket, std::process::id().to_string().as_bytes(), &handed)?;
-    fds::redirect(&new_stdout, 1)?;
-    fds::redirect(&new_stderr, 2)?;
-    // Not for programs that a cell starts. Still one thread here, so the environment may change.
-    for name in [var::RUST_BACKTRACE, var::RUSTC_WRAPPER, var::PUMP, var::IS_WRAPPER] {
+    rustix::stdio::dup2_stdout(new_stdout)?;
+    rustix::stdio::dup2_stderr(new_stderr)?;
+    // Not for programs that a cell starts. Evcxr sets the first itself, so the engine cannot leave it out.
+    for name in [var::RUST_BACKTRACE, var::PUMP] {
+        // SAFETY: no other thread can read the environment meanwhile, since there is none: `main` has come here first.
         unsafe { std::env::remove_var(name) };
     }
-    super::home::restore();
     std::thread::spawn(move || obey(socket));
     Ok(())
 }
 
-/// Follows the engine to another directory, and out of life.
+/// Obeys the engine: changes to the directory that it names, and ends this process when the engine is gone.
 fn obey(socket: UnixStream) {
     for line in BufReader::new(socket).lines() {
         let Ok(line) = line else { break };
@@ -42,5 +42,5 @@ fn obey(socket: UnixStream) {
         }
     }
     // The engine is gone: nobody could use what this process still does.
-    unsafe { libc::_exit(0) };
+    procs::kill_self();
 }

@@ -1,34 +1,13 @@
-//! What rust-analyzer is told of a session's crates: those whose types a cell can meet.
+//! The crates of a session that rust-analyzer is told of: those whose types a cell can meet.
 //!
-//! Before it knows the type of a variable it reads every crate that `cargo metadata` names, some 170 for `gpt_lab`, and before
-//! each cell it asks of everything it has read whether it still holds. Most of those crates work inside: they compress, draw,
-//! multiply, speak HTTPS; nothing that a cell can name is theirs. Without them a session starts in half the time, and a cell
-//! that binds a variable waits a tenth of a second less.
+//! Before it knows the type of a variable it reads every crate that `cargo metadata` names, some 170 for `gpt_lab`, and
+//! before each cell it asks of everything it has read whether it still holds. Most of those crates work inside: they
+//! compress, draw, multiply, speak HTTPS; nothing that a cell can name is theirs. Without them a session starts in half
+//! the time, and a cell that binds a variable waits a tenth of a second less.
 
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-
-/// The dependencies of `gpt_lab` of which nothing shows in what it offers.
-const INSIDE: &[&str] = &[
-    "evcxr_runtime",
-    "gemm",
-    "lexopt",
-    "parquet",
-    "plotters",
-    "proc-macro2",
-    "rand_chacha",
-    "rayon",
-    "regex",
-    "ring",
-    "rustyline",
-    "safetensors",
-    "serde",
-    "syn",
-    "thiserror",
-    "tokenizers",
-    "ureq",
-];
 
 /// For crates that come with `gpt_lab`, the dependencies whose types show in what they offer.
 const SHOWN: &[(&str, &[&str])] = &[
@@ -40,16 +19,17 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("serde_json", &[]),
 ];
 
-/// Whether one of a crate's dependencies is told of. Of crates that are not listed all are, and of the learner's own `:dep` too.
-fn shows(name: &str, is_learners: bool, dep: &str) -> bool {
+/// True if rust-analyzer is told of one of a crate's dependencies. Of crates that are not listed it is told of all, and
+/// of the learner's own `:dep` too; of `gpt_lab`'s, it is told of those that are not `inside`.
+fn shows(name: &str, is_learners: bool, dep: &str, inside: &HashSet<&str>) -> bool {
     if name == "gpt_lab" {
-        return !INSIDE.contains(&dep);
+        return !inside.contains(dep);
     }
     let shown = SHOWN.iter().find(|(listed, _)| *listed == name && !is_learners);
     shown.is_none_or(|(_, shown)| shown.contains(&dep))
 }
 
-/// Whether cargo is asked for metadata as rust-analyzer asks (evcxr asks for all platforms, and needs all crates).
+/// True if cargo is asked for metadata as rust-analyzer asks (evcxr asks for all platforms, and needs all crates).
 pub fn is_analyzers(args: &[OsString]) -> bool {
     let has = |word: &str| args.iter().any(|arg| arg == word);
     has("metadata") && has("--filter-platform") && !has("--no-deps")
@@ -74,11 +54,22 @@ fn without_the_others(mut metadata: Value) -> Option<Value> {
     Some(metadata)
 }
 
+/// The dependencies of `gpt_lab` of which nothing shows in what it offers: `[package.metadata.gpt_lab]` in its
+/// manifest.
+fn inside(packages: &[Value]) -> HashSet<&str> {
+    let ours = packages.iter().filter(|package| package["name"] == "gpt_lab");
+    let lists = ours.filter_map(|package| package["metadata"]["gpt_lab"]["inside"].as_array());
+    lists.flatten().filter_map(Value::as_str).collect()
+}
+
 /// The ids that are reached from the workspace by what shows.
 fn reached(metadata: &Value) -> Option<HashSet<String>> {
-    let packages = metadata["packages"].as_array()?.iter();
-    let names: HashMap<&str, &str> =
-        packages.map(|package| Some((package["id"].as_str()?, package["name"].as_str()?))).collect::<Option<_>>()?;
+    let packages = metadata["packages"].as_array()?;
+    let inside = inside(packages);
+    let names: HashMap<&str, &str> = packages
+        .iter()
+        .map(|package| Some((package["id"].as_str()?, package["name"].as_str()?)))
+        .collect::<Option<_>>()?;
     let nodes = metadata["resolve"]["nodes"].as_array()?.iter();
     let nodes: HashMap<&str, &Value> = nodes.map(|node| Some((node["id"].as_str()?, node))).collect::<Option<_>>()?;
     let deps_of = |id: &str| -> Option<Vec<&str>> {
@@ -93,7 +84,7 @@ fn reached(metadata: &Value) -> Option<HashSet<String>> {
         if reached.insert(id.to_owned()) {
             let name = names.get(id)?;
             for dep in deps_of(id)? {
-                if shows(name, learners.contains(id), names.get(dep)?) {
+                if shows(name, learners.contains(id), names.get(dep)?, &inside) {
                     open.push(dep);
                 }
             }
@@ -109,7 +100,11 @@ mod tests {
 
     fn metadata(edges: &[(&str, &[&str])]) -> Value {
         let id = |name: &str| format!("registry#{name}@1");
-        let packages: Vec<Value> = edges.iter().map(|(name, _)| json!({"id": id(name), "name": name})).collect();
+        let about = |name: &str| {
+            if name == "gpt_lab" { json!({"gpt_lab": {"inside": ["ring", "serde"]}}) } else { json!(null) }
+        };
+        let package = |(name, _): &(&str, _)| json!({"id": id(name), "name": name, "metadata": about(name)});
+        let packages: Vec<Value> = edges.iter().map(package).collect();
         let node = |(name, to): &(&str, &[&str])| {
             let deps: Vec<Value> = to.iter().map(|to| json!({"pkg": id(to), "name": to})).collect();
             json!({"id": id(name), "deps": deps, "dependencies": to.iter().map(|to| id(to)).collect::<Vec<_>>()})
@@ -174,6 +169,21 @@ mod tests {
         assert_eq!(serde_json::from_slice::<Value>(&shown(std.to_string().as_bytes())).unwrap(), std);
         for odd in ["", "{}", "error: no", "{\"packages\":[],\"resolve\":null,\"workspace_members\":[]}"] {
             assert_eq!(shown(odd.as_bytes()), odd.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_shows_of_other_crates_is_still_theirs() {
+        let needs = crate::session::lock_file::needs(include_str!("../../../Cargo.lock"));
+        for (name, shown) in SHOWN {
+            let has =
+                needs.get(name).unwrap_or_else(|| panic!("{name} is in Cargo.lock no more: remove it from SHOWN"));
+            for dep in *shown {
+                assert!(
+                    has.contains(dep),
+                    "{name} needs {dep} no more: look which types it shows now, and change SHOWN"
+                );
+            }
         }
     }
 

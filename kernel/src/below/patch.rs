@@ -8,8 +8,8 @@
 //! - The store that hands variables from cell to cell is ours, which compiles faster (`variables.rs`).
 //!
 //! Lines keep their numbers, so that the compiler's messages stay right. Where the expected text is not found, nothing
-//! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a session,
-//! so its text is looked for where nobody's but evcxr's can be.
+//! is changed and the kernel falls back to what evcxr prints; only the store must be the same in all cells of a
+//! session, so its text is looked for where nobody's but evcxr's can be.
 
 use super::variables;
 use crate::names::line::{ERROR_BEGIN, ERROR_END, RESULT};

@@ -1,5 +1,6 @@
-// Where a session's variables lie between two cells: what evcxr's store does, in a quarter of the code. `variables.rs` puts what
-// follows in the place of evcxr's, which is a hash map. All cells of a session share the layout, so all must get this one.
+// Where a session's variables lie between two cells: what evcxr's store does, in a quarter of the code. `variables.rs`
+// puts what follows in the place of evcxr's, which is a hash map. All cells of a session share the layout, so all must
+// get this one.
 
 pub struct VariableStore {
     variables: Vec<(String, Box<dyn std::any::Any>)>,

@@ -1,12 +1,13 @@
-//! What every cell does with the session's variables, made cheap to compile.
+//! The code with which a cell takes out and puts back the session's variables, made cheap to compile.
 //!
-//! Evcxr has each cell check, take out and put back every variable there is, whether the cell needs it or not, through a hash
-//! map that is part of its source. So a cell at the end of a notebook took twice as long as one at its beginning. Here the map
-//! makes room for a smaller store ([`small_store`]), and what a cell does not mention stays in it ([`only_mentioned`]).
+//! Evcxr has each cell check, take out and put back every variable there is, whether the cell needs it or not, through
+//! a hash map that is part of its source. So a cell at the end of a notebook took twice as long as one at its
+//! beginning. Here the map makes room for a smaller store ([`small_store`]), and what a cell does not mention stays in
+//! it ([`only_mentioned`]).
 
 use std::collections::HashSet;
 
-/// Where the code of a cell begins.
+/// The beginning of the code of a cell.
 const CELL: &str = "pub extern \"C\" fn run_user_code_";
 
 /// Exchanges evcxr's store for ours, on the same lines.
@@ -26,12 +27,14 @@ pub fn small_store(source: &str) -> String {
     format!("{}{ours}{}{}", &source[..start], "\n".repeat(blank), &source[end..])
 }
 
-/// The source without what it does with variables that the cell does not mention, on the same lines; `None` if it mentions all.
+/// The source without what it does with variables that the cell does not mention, on the same lines; `None` if it
+/// mentions all.
 ///
-/// To mention is to contain the name as a word, be it in a string (`"{name}"`) or a comment. Items outside the cell's function
-/// cannot see variables. What is missing all the same shows as an error E0425; then the whole source is the one to compile. Names
-/// that are not plain ASCII words (`r#type`) are always kept. So is the check of a variable whose type the learner has defined:
-/// when it is defined anew, the variable is lost, and that must be found before the cell makes a new one of that name.
+/// To mention is to contain the name as a word, be it in a string (`"{name}"`) or a comment. Items outside the cell's
+/// function cannot see variables. What is missing all the same shows as an error E0425; then the whole source is the
+/// one to compile. Names that are not plain ASCII words (`r#type`) are always kept. So is the check of a variable whose
+/// type the learner has defined: when it is defined anew, the variable is lost, and that must be found before the cell
+/// makes a new one of that name.
 pub fn only_mentioned(source: &str) -> Option<String> {
     let (items, cell) = source.split_at(source.find(CELL)?);
     let written = cell.lines().filter(|line| touched_variable(line).is_none());

@@ -4,45 +4,45 @@
 use super::{call, loaded, patch};
 use crate::names::{file, var};
 use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// What is good for the cells' memory is not for a compiler, nor for a linker with several threads.
-fn forget_allocator_settings() {
-    let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"MALLOC_")).collect::<Vec<_>>() {
-        // SAFETY: this process has one thread.
-        unsafe { std::env::remove_var(name) };
-    }
-}
-
 /// Runs the compiler that cargo asked for (`args` starts with its path).
-pub fn run(args: Vec<String>) -> Result<()> {
+pub fn run(args: &[String]) -> Result<()> {
     let (compiler, rest) = args.split_first().context("cargo named no compiler")?;
-    forget_allocator_settings();
+    let variables = environment();
     match crate_name(rest) {
         Some("ctx") => {
             patch::patch_file(Path::new(file::SOURCE))?;
             // `cargo check`, which evcxr calls for a better message, makes no library.
             if rest.iter().any(|arg| arg.starts_with("--emit=") && arg.ends_with("link")) {
-                call::record(compiler, rest)?;
+                call::record(args, &variables)?;
             }
         }
-        Some("gpt_lab") if loaded::restore(rest)? => return Ok(()),
+        Some(name) if loaded::restore(name, rest)? => return Ok(()),
         _ => {}
     }
     report_progress(rest)?;
-    Err(Command::new(compiler).args(rest).exec()).context(format!("cannot start {compiler}"))
+    let error = Command::new(compiler).args(rest).env_clear().envs(variables).exec();
+    Err(error).with_context(|| format!("cannot start {compiler}"))
+}
+
+/// The compiler's environment: what is good for the cells' memory is not for a compiler, nor for a linker with several
+/// threads.
+fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"MALLOC_")).collect()
 }
 
 fn report_progress(args: &[String]) -> Result<()> {
-    use std::io::Write;
     if let (Some(path), Some(name)) = (std::env::var_os(var::PROGRESS), crate_name(args))
         && name != "___"
     {
-        let mut file = std::fs::File::options().append(true).open(path)?;
-        file.write_all(format!("{name}\n").as_bytes())?;
+        let mut list = File::options().append(true).open(path)?;
+        list.write_all(format!("{name}\n").as_bytes())?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Durations of the start's parts, on request.
 
 use crate::names::var;
-use crate::sys::lock;
+use crate::sys::{lock, procs};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How long the parts of the start take, on request: wall time, processor time of ours, of the programs we called.
+/// A stop watch of wall time, of processor time of this process, and of the programs that it has called.
 pub struct Clock(Option<Mutex<[f64; 3]>>);
 
 impl Clock {
@@ -15,14 +15,9 @@ impl Clock {
     }
 
     fn now() -> [f64; 3] {
-        let processor = |who| unsafe {
-            let mut usage: libc::rusage = std::mem::zeroed();
-            libc::getrusage(who, &mut usage);
-            let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-            seconds(usage.ru_utime) + seconds(usage.ru_stime)
-        };
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        [wall, processor(libc::RUSAGE_SELF), processor(libc::RUSAGE_CHILDREN)]
+        let [own, called] = procs::processor_seconds();
+        [wall, own, called]
     }
 
     /// Prints the time since the lap before, named `what`.

@@ -12,12 +12,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What can be done to a running cell from outside.
+/// The running cell as the listener can influence it.
 pub struct Control {
     pub place: Place,
     /// The number of the running cell, or 0.
     pub running: AtomicU64,
-    /// The number of the latest cell that shall stop; it may not have begun yet.
+    /// The number of the latest cell that is to stop; it may not have begun yet.
     pub stopped: AtomicU64,
     pub child: Mutex<Option<Arc<Mutex<Child>>>>,
 }
@@ -58,7 +58,7 @@ impl Control {
     }
 }
 
-/// Hears the relay.
+/// The thread that listens to the relay.
 pub struct Listener {
     pub control: Arc<Control>,
     pub tasks: Sender<ToEngine>,

@@ -62,7 +62,7 @@ pub fn question(type_name: &str, message: &str, name: &str, place: Option<&Place
     failure
 }
 
-/// The line of the only `?` in a cell: what is left when the place is not known.
+/// The line of the only `?` in a cell, for a `?` whose place is not known.
 pub fn only_question_mark(cell: &str) -> Option<Place> {
     let mut lines = cell.lines().enumerate().filter(|(_, text)| text.contains('?'));
     let (index, text) = lines.next()?;
@@ -141,7 +141,7 @@ fn marks(_line: usize, text: &str, column: usize, width: usize, primary: bool, l
     format!("{}{PLAIN}", line.trim_end())
 }
 
-/// Columns that a character takes on a screen (good enough to keep carets below what they mean).
+/// The number of columns of a character on a screen (good enough to keep carets below what they mark).
 fn display_width(character: char) -> usize {
     match character as u32 {
         0x300..=0x36F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F | 0x1F3FB..=0x1F3FF => 0,
@@ -163,7 +163,7 @@ fn short_type(type_name: &str) -> String {
     name + generics
 }
 
-/// The end of a path that says something: from the crate's folder on.
+/// A path from the crate's folder on.
 fn short_path(path: &str) -> &str {
     let parts: Vec<usize> = path.match_indices("/src/").map(|(at, _)| at).collect();
     let Some(&source) = parts.last() else { return path };

@@ -3,7 +3,7 @@
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
 
-/// Copies a crate directory: what cargo only ever replaces is shared, what it writes into is copied.
+/// Copies a crate directory: files that cargo only ever replaces are shared, those that it writes into are copied.
 ///
 /// Times are kept, because cargo compares them.
 pub fn clone_tree(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -8,11 +8,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A directory that is ours as long as this value lives; others see from the lock that it is in use.
+/// The directory of an engine; others see from the lock that it is in use.
 pub struct Session {
     /// The crate directory.
     pub dir: PathBuf,
-    _lock: Option<File>,
+    /// The lock file; as long as a process has it open, nobody removes the directory.
+    pub lock: File,
 }
 
 impl Session {
@@ -29,16 +30,11 @@ impl Session {
             clone_tree(&template, &dir)
                 .with_context(|| format!("cannot copy {} to {}", template.display(), dir.display()))?;
         }
-        Ok(Session { dir, _lock: Some(lock) })
-    }
-
-    /// A directory that stays when the engine ends (the template itself, while it is built).
-    pub fn keep(dir: PathBuf) -> Session {
-        Session { dir, _lock: None }
+        Ok(Session { dir, lock })
     }
 }
 
-/// A name that nobody has, and the lock that says so.
+/// A new name with its lock.
 fn new_lock(sessions: &Path) -> Result<(String, File)> {
     loop {
         let id = uuid::Uuid::new_v4().simple().to_string();
@@ -62,7 +58,7 @@ fn remove_session(dir: &Path, lock_path: &Path) {
     let _ = fs::remove_file(lock_path);
 }
 
-/// Removes the directories of engines that have died; says how many.
+/// Removes the directories of engines that have died; returns their number.
 pub fn collect_garbage(layout: &Layout) -> usize {
     let Ok(entries) = fs::read_dir(layout.sessions()) else { return 0 };
     let mut removed = 0;
@@ -87,20 +83,21 @@ pub fn collect_garbage(layout: &Layout) -> usize {
 mod tests {
     use super::*;
 
-    fn scratch(name: &str) -> Layout {
-        let root = std::env::temp_dir().join(format!("gpt_lab_session_{name}_{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
+    /// A project with a template; the folder goes with the first value.
+    fn scratch() -> (tempfile::TempDir, Layout) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
         let deps = root.join(".lab/template/target/debug/deps");
         fs::create_dir_all(&deps).unwrap();
         for file in ["libserde-1.rlib", "libgpt_lab-1.so", "libctx-1.so", "serde-1.d"] {
             fs::write(deps.join(file), file).unwrap();
         }
-        Layout { state: root.join(".lab"), root }
+        (folder, Layout { state: root.join(".lab"), root })
     }
 
     #[test]
     fn only_what_is_never_written_into_is_shared() {
-        let layout = scratch("share");
+        let (_folder, layout) = scratch();
         let session = Session::create(&layout).unwrap();
         let deps = Path::new("target/debug/deps");
         let inode =
@@ -113,12 +110,11 @@ mod tests {
             assert_eq!(original.1, copy.1, "{copied}: the time is kept");
         }
         assert!(inode(&session.dir, "libctx-1.so").is_err());
-        fs::remove_dir_all(&layout.root).unwrap();
     }
 
     #[test]
     fn the_dead_are_removed_and_the_living_are_not() {
-        let layout = scratch("garbage");
+        let (_folder, layout) = scratch();
         let living = Session::create(&layout).unwrap();
         let dead = Session::create(&layout).unwrap();
         let orphan = layout.sessions().join("orphan");
@@ -130,6 +126,5 @@ mod tests {
         drop(living);
         assert_eq!(collect_garbage(&layout), 1);
         assert_eq!(fs::read_dir(layout.sessions()).unwrap().count(), 0);
-        fs::remove_dir_all(&layout.root).unwrap();
     }
 }

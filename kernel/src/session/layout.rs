@@ -1,11 +1,11 @@
-//! Where the project and the kernel's own files lie.
+//! The places of the project and of the kernel's own files.
 
 use crate::names::var;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 
-/// Where things are.
+/// The folders that everything else lies in.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// The folder that holds `gpt_lab/Cargo.toml`.
@@ -15,7 +15,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// From the environment, or from the first folder upward from here that has a `gpt_lab` crate.
+    /// The layout that the environment names, or that of the first folder upward from here that has a `gpt_lab` crate.
     pub fn find() -> Result<Layout> {
         let root = match std::env::var_os(var::ROOT) {
             Some(root) => PathBuf::from(root),
@@ -46,12 +46,12 @@ impl Layout {
         self.state.join("template")
     }
 
-    /// Where sessions live.
+    /// The folder of all session directories.
     pub fn sessions(&self) -> PathBuf {
         self.state.join("sessions")
     }
 
-    /// Where the keeper of the spare engine listens.
+    /// The socket at which the keeper of the spare engine listens.
     pub fn spare_socket(&self) -> PathBuf {
         self.state.join("spare.sock")
     }

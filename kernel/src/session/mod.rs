@@ -7,9 +7,12 @@
 //! .lab/sessions/ID.lock     held by that engine as long as it lives
 //! ```
 
+mod config;
 mod copy;
 mod directory;
 mod layout;
+pub mod lock_file;
+mod manifest;
 pub mod spare;
 pub mod start;
 pub mod template;

@@ -11,16 +11,16 @@ use crate::sys::files::try_lock;
 use crate::sys::{fds, procs};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long after a hand-over, or after a failure, the next engine is started.
+/// Time after a hand-over, or after a failure, at which the next engine is started.
 const DELAY: Duration = Duration::from_secs(25);
-/// How often the keeper looks whether it is still needed.
+/// Time between two looks of the keeper whether it is still needed.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a relay waits for the keeper.
+/// Time for which a relay waits for the keeper.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Asks the keeper for its engine: the engine's socket and process id.
@@ -32,6 +32,7 @@ pub fn ask(layout: &Layout) -> Option<(UnixStream, i32)> {
     Some((UnixStream::from(handed.pop()?), pid))
 }
 
+/// An engine that nobody uses yet.
 struct Spare {
     socket: UnixStream,
     child: Child,
@@ -48,10 +49,22 @@ pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
     let _ = std::fs::remove_file(&path);
     let listener = fds::listen(&path).with_context(|| format!("cannot listen at {}", path.display()))?;
     listener.set_nonblocking(true)?;
+    let spare = keep_while(|| procs::is_alive(watched), &listener)?;
+    let _ = std::fs::remove_file(&path);
+    if let Some(Spare { socket, mut child }) = spare {
+        drop(socket);
+        child.wait()?;
+    }
+    collect_garbage(layout);
+    Ok(())
+}
+
+/// Hands spare engines to the relays that connect, as long as they are needed; returns the last one.
+fn keep_while(needed: impl Fn() -> bool, listener: &UnixListener) -> Result<Option<Spare>> {
     let mut spare: Option<Spare> = None;
     let mut adopted: Vec<Child> = Vec::new();
     let mut next_start = Instant::now();
-    while procs::is_alive(watched) {
+    while needed() {
         adopted.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         if spare.as_mut().is_some_and(|spare| !matches!(spare.child.try_wait(), Ok(None))) {
             spare = None;
@@ -65,16 +78,10 @@ pub fn keep(layout: &Layout, watched: i32) -> Result<()> {
         let Ok((relay, _)) = listener.accept() else { continue };
         if let Some(Spare { socket, child }) = spare.take() {
             // If the relay is gone already, dropping the socket ends the engine.
-            let _ = fds::send_fds(&relay, child.id().to_string().as_bytes(), &[socket.as_raw_fd()]);
+            let _ = fds::send_fds(&relay, child.id().to_string().as_bytes(), &[socket.as_fd()]);
             adopted.push(child);
             next_start = Instant::now() + DELAY;
         }
     }
-    let _ = std::fs::remove_file(&path);
-    if let Some(Spare { socket, mut child }) = spare {
-        drop(socket);
-        child.wait()?;
-    }
-    collect_garbage(layout);
-    Ok(())
+    Ok(spare)
 }

@@ -23,7 +23,7 @@ pub fn engine(env: &[(&str, &str)], stderr: Stdio) -> Result<(UnixStream, Child)
 pub fn clean_after(pid: i32, layout: &Layout) -> io::Result<Child> {
     // By this name even a binary that was replaced since can be started.
     let mut command = Command::new("/proc/self/exe");
-    command.args(["clean", "--after", &pid.to_string()]).current_dir("/").env_remove(var::IS_WRAPPER);
+    command.args(["clean", "--after", &pid.to_string()]).current_dir("/");
     command.env(var::ROOT, &layout.root).env(var::STATE, &layout.state);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     apart(&mut command)
@@ -31,10 +31,11 @@ pub fn clean_after(pid: i32, layout: &Layout) -> io::Result<Child> {
 
 /// Starts a program in a session of its own: it leaves the process group and the terminal.
 fn apart(command: &mut Command) -> io::Result<Child> {
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed: setsid(2) is one, and reading `errno`
-    // into an `io::Error` neither allocates nor locks.
+    // SAFETY: between fork and exec only what is async-signal-safe may be called. setsid(2) is, and rustix makes the
+    // system call directly; neither the id that it returns nor an error number turned into an `io::Error` allocates or
+    // locks.
     unsafe {
-        command.pre_exec(|| if libc::setsid() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) });
+        command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
     }
     command.spawn()
 }

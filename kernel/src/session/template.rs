@@ -2,79 +2,19 @@
 
 use super::copy::clone_tree;
 use super::layout::Layout;
-use super::start;
+use super::{config, lock_file, manifest, start};
 use crate::names::{file, var};
 use crate::protocol::FromEngine;
-use crate::sys::files::{collect_files, try_lock};
+use crate::sources;
+use crate::sys::files::{replace_file, try_lock};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// How cells and what they use are built. Cargo finds it from every session directory, and it outranks the profile that
-/// evcxr writes.
-const CARGO_CONFIG: &str = "\
-# Written by `gpt_lab_kernel prepare`.
-[profile.dev]
-opt-level = 1
-incremental = false
-debug-assertions = false
-# Costs time to build and makes nothing faster: what computes is built in one piece anyway.
-lto = \"off\"
-
-# A cell is small: to cut it into sixteen pieces costs more than it saves.
-[profile.dev.package.ctx]
-codegen-units = 1
-
-# Macros and build scripts run once, while compiling.
-[profile.dev.build-override]
-opt-level = 0
-codegen-units = 256
-
-[profile.dev.package.\"*\"]
-opt-level = 1
-debug-assertions = false
-overflow-checks = false
-
-# What the cells call does the computing.
-";
-
-/// The crates that compute; the others (parsers, plots, tokenizers) are quicker to build with less optimisation.
-const COMPUTING: &[&str] = &[
-    "gpt_lab",
-    "bytemuck",
-    "candle-core",
-    "candle-nn",
-    "gemm",
-    "gemm-common",
-    "gemm-f16",
-    "gemm-f32",
-    "gemm-f64",
-    "half",
-    "libm",
-    "num-traits",
-    "pulp",
-    "rand_chacha",
-    "rayon",
-    "rayon-core",
-    "safetensors",
-];
-
-/// The whole configuration.
-fn cargo_config() -> String {
-    let fast = |name: &&str| {
-        // In one piece: cut into several, small functions of the inner loops are not inlined, and training is a third slower.
-        let pieces = if *name == "gpt_lab" { "codegen-units = 1\n" } else { "" };
-        let fast = "opt-level = 3\ndebug-assertions = false\noverflow-checks = false\n";
-        format!("[profile.dev.package.{name}]\n{fast}{pieces}")
-    };
-    CARGO_CONFIG.to_string() + &COMPUTING.iter().map(fast).collect::<String>()
-}
 
 /// Makes the template ready; prints what it does.
 pub fn run(layout: &Layout) -> Result<()> {
@@ -83,16 +23,28 @@ pub fn run(layout: &Layout) -> Result<()> {
     if !try_lock(&lock) {
         bail!("another `prepare` is at work in {}", layout.state.display());
     }
-    let stamp = stamp(layout)?;
+    let config = config::of(&manifest::computing(&layout.gpt_lab())?);
+    let stamp = stamp(layout, &config)?;
     let stamp_path = layout.state.join("template.stamp");
     if layout.template().is_dir() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp) {
         println!("The session directory is ready.");
         return Ok(());
     }
     let start = Instant::now();
-    let config = layout.state.join(".cargo");
-    fs::create_dir_all(&config)?;
-    fs::write(config.join("config.toml"), cargo_config())?;
+    let folder = layout.state.join(".cargo");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("config.toml"), config)?;
+    println!("Building gpt_lab and what it uses for the notebooks (once; some minutes) …");
+    let fresh = begin(layout)?;
+    build(layout, &fresh)?;
+    replace(&layout.template(), &fresh)?;
+    replace_file(&stamp_path, stamp.as_bytes())?;
+    println!("The session directory is ready ({:.0} s).", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The directory to build in, with what is built already, and the versions of all crates.
+fn begin(layout: &Layout) -> Result<PathBuf> {
     let fresh = layout.state.join("template.new");
     // What an interrupted `prepare` has built is good: cargo goes on from there.
     if !fresh.is_dir() {
@@ -101,15 +53,9 @@ pub fn run(layout: &Layout) -> Result<()> {
             clone_tree(&layout.template(), &fresh)?;
         }
     }
-    let workspace_lock = layout.root.join("Cargo.lock");
-    fs::copy(&workspace_lock, fresh.join(file::SEED_LOCK))
-        .with_context(|| format!("cannot copy {}", workspace_lock.display()))?;
-    println!("Building gpt_lab and what it uses for the notebooks (once; some minutes) …");
-    build(layout, &fresh)?;
-    replace(&layout.template(), &fresh)?;
-    fs::write(&stamp_path, stamp)?;
-    println!("The session directory is ready ({:.0} s).", start.elapsed().as_secs_f64());
-    Ok(())
+    let lock = layout.root.join("Cargo.lock");
+    fs::copy(&lock, fresh.join(file::SEED_LOCK)).with_context(|| format!("cannot copy {}", lock.display()))?;
+    Ok(fresh)
 }
 
 /// Lets an engine start in the directory: what it builds is what the sessions need.
@@ -122,9 +68,12 @@ fn build(layout: &Layout, dir: &Path) -> Result<()> {
     let (dir_text, progress_text) = (text(dir), text(&progress));
     let env = [(var::KEEP_DIR, dir_text.as_str()), (var::PROGRESS, progress_text.as_str())];
     let (socket, mut child) = start::engine(&env, Stdio::from(log))?;
+    // Each crate twice: built for the cells, and looked at for the editor's checks.
+    let lock = fs::read_to_string(layout.root.join("Cargo.lock")).unwrap_or_default();
+    let total = 2 * lock_file::needed_by("gpt_lab", &lock).len();
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
-        scope.spawn(|| show_progress(&progress, crates_to_build(layout), &done));
+        scope.spawn(|| show_progress(&progress, total, &done));
         let outcome = wait_until_ready(BufReader::new(&socket));
         done.store(true, Ordering::SeqCst);
         outcome
@@ -161,28 +110,6 @@ fn show_progress(path: &Path, total: usize, done: &AtomicBool) {
     }
 }
 
-/// The crates that `gpt_lab` needs, twice: built for the cells, and looked at for the editor's checks.
-fn crates_to_build(layout: &Layout) -> usize {
-    let lock = fs::read_to_string(layout.root.join("Cargo.lock")).unwrap_or_default();
-    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut name = "";
-    for line in lock.lines() {
-        if let Some(rest) = line.strip_prefix("name = ") {
-            name = rest.trim_matches('"');
-            needs.entry(name).or_default();
-        } else if let Some(rest) = line.strip_prefix(" \"") {
-            let dependency = rest.split([' ', '"']).next().unwrap_or_default();
-            needs.entry(name).or_default().push(dependency);
-        }
-    }
-    let mut found = BTreeSet::from(["gpt_lab"]);
-    let mut open = vec!["gpt_lab"];
-    while let Some(name) = open.pop() {
-        open.extend(needs.get(name).into_iter().flatten().filter(|next| found.insert(next)));
-    }
-    2 * found.len()
-}
-
 /// Puts the new directory where the old one is.
 fn replace(place: &Path, fresh: &Path) -> Result<()> {
     let old = place.with_extension("old");
@@ -195,18 +122,17 @@ fn replace(place: &Path, fresh: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Everything that the template depends on, as one line.
-fn stamp(layout: &Layout) -> Result<String> {
+/// The hash of everything that the template depends on.
+fn stamp(layout: &Layout, config: &str) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(cargo_config());
+    hash.update(config);
     hash.update(env!("CARGO_PKG_VERSION"));
     let compiler =
         Command::new("rustc").arg("-vV").output().context("rustc is not on the PATH: install Rust with rustup")?;
     hash.update(&compiler.stdout);
     hash.update(layout.root.to_string_lossy().as_bytes());
-    let mut files =
-        vec![layout.root.join("Cargo.toml"), layout.root.join("Cargo.lock"), layout.gpt_lab().join("Cargo.toml")];
-    collect_files(&layout.gpt_lab().join("src"), &mut files)?;
+    let mut files = vec![layout.root.join("Cargo.toml"), layout.root.join("Cargo.lock")];
+    files.extend(sources::of_cells(&layout.gpt_lab())?);
     files.sort();
     for file in files {
         hash.update(file.to_string_lossy().as_bytes());

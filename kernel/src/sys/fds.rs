@@ -1,42 +1,28 @@
-//! File descriptors: pipes, passing descriptors from process to process, waiting for several at once.
+//! File descriptors: passing them from process to process, waiting for several at once, reading without waiting.
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+/// Makes reads give up instead of waiting.
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    Ok(fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
 }
 
-/// A pipe `(read end, write end)` that child processes do not inherit.
-pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
-}
-
-/// A second descriptor for the same file, above the standard three, not inherited.
-pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}
-
-/// Makes `target` mean the same file as `source`.
-pub fn redirect(source: &impl AsRawFd, target: RawFd) -> io::Result<()> {
-    check(unsafe { libc::dup2(source.as_raw_fd(), target) }).map(|_| ())
-}
-
-/// Reads give up instead of waiting.
-pub fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
-    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(|_| ())
-}
-
-/// What a read of a non-blocking descriptor found.
+/// The outcome of a read that does not wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// That many bytes.
+    /// The number of bytes read.
     Bytes(usize),
     /// Nothing at the moment.
     Empty,
@@ -44,93 +30,61 @@ pub enum Read {
     Closed,
 }
 
-/// Reads what is there without waiting.
-pub fn read_available(fd: &impl AsRawFd, buffer: &mut [u8]) -> Read {
+/// Reads what is there, from a non-blocking descriptor.
+pub fn read_available(fd: impl AsFd, buffer: &mut [u8]) -> Read {
     loop {
-        let count = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-        if count > 0 {
-            return Read::Bytes(count as usize);
-        }
-        if count == 0 {
-            return Read::Closed;
-        }
-        match io::Error::last_os_error().kind() {
-            io::ErrorKind::Interrupted => {}
-            io::ErrorKind::WouldBlock => return Read::Empty,
-            _ => return Read::Closed,
-        }
+        return match rustix::io::read(&fd, &mut *buffer) {
+            Ok(0) => Read::Closed,
+            Ok(count) => Read::Bytes(count),
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => Read::Empty,
+            Err(_) => Read::Closed,
+        };
     }
 }
 
 /// Waits until one of the descriptors can be read or has been closed; `None` waits for ever.
-pub fn wait_readable(fds: &[BorrowedFd], timeout: Option<std::time::Duration>) {
-    let mut entries: Vec<libc::pollfd> =
-        fds.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
-    let millis = timeout.map_or(-1, |time| time.as_millis().clamp(1, 60_000) as libc::c_int);
+pub fn wait_readable(fds: &[BorrowedFd], timeout: Option<Duration>) {
+    let mut entries: Vec<PollFd> = fds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let millis = timeout.map(|time| time.as_millis().clamp(1, 60_000) as i64);
+    let timeout = millis.map(|millis| Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 });
     // An interrupted wait is a short wait: callers look at every descriptor anyway.
-    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, millis) };
+    let _ = poll(&mut entries, timeout.as_ref());
 }
 
 /// Waits until the other side has closed the connection, whatever there is still to read.
-pub fn wait_closed(socket: &impl AsRawFd) {
-    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
-    while entry.revents == 0 {
-        let found = unsafe { libc::poll(&mut entry, 1, -1) };
-        if found < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+pub fn wait_closed(socket: impl AsFd) {
+    let mut entry = [PollFd::new(&socket, PollFlags::RDHUP)];
+    while entry[0].revents().is_empty() {
+        if poll(&mut entry, None).is_err_and(|error| error != Errno::INTR) {
             return;
         }
     }
 }
 
+/// Most descriptors that travel at once.
 const MAX_FDS: usize = 4;
-const CONTROL_BYTES: usize = 64;
 
 /// Sends `payload` (not empty) together with descriptors.
-pub fn send_fds(socket: &UnixStream, payload: &[u8], fds: &[RawFd]) -> io::Result<()> {
+pub fn send_fds(socket: &UnixStream, payload: &[u8], fds: &[BorrowedFd]) -> io::Result<()> {
     assert!(fds.len() <= MAX_FDS && !payload.is_empty());
-    let mut control = [0u64; CONTROL_BYTES / 8];
-    let slice = IoSlice::new(payload);
-    let fd_bytes = std::mem::size_of_val(fds) as u32;
-    unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = (&raw const slice).cast_mut().cast();
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = libc::CMSG_SPACE(fd_bytes) as _;
-        let header = libc::CMSG_FIRSTHDR(&message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(fd_bytes) as _;
-        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), fd_bytes as usize);
-        check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_int)?;
-    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(fds));
+    rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
 /// Receives what [`send_fds`] sent: the payload (at most 4 KiB) and the descriptors.
 pub fn receive_fds(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut payload = vec![0u8; 4096];
-    let mut control = [0u64; CONTROL_BYTES / 8];
-    let mut fds = Vec::new();
-    let count = unsafe {
-        let mut slice = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = &mut slice;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = CONTROL_BYTES as _;
-        let count = check(libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_int)?;
-        let header = libc::CMSG_FIRSTHDR(&message);
-        if !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS {
-            let data_bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-            let data = libc::CMSG_DATA(header).cast::<RawFd>();
-            for index in 0..data_bytes / std::mem::size_of::<RawFd>() {
-                fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
-            }
-        }
-        count as usize
-    };
-    payload.truncate(count);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut buffers = [IoSliceMut::new(&mut payload)];
+    let received = rustix::net::recvmsg(socket, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let rights = |message| if let RecvAncillaryMessage::ScmRights(fds) = message { Some(fds) } else { None };
+    let fds = control.drain().filter_map(rights).flatten().collect();
+    payload.truncate(received.bytes);
     Ok((payload, fds))
 }
 
@@ -164,8 +118,8 @@ mod tests {
     #[test]
     fn a_descriptor_travels_through_a_socket() {
         let (near, far) = UnixStream::pair().unwrap();
-        let (reader, writer) = pipe().unwrap();
-        send_fds(&near, b"hello", &[writer.as_raw_fd()]).unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        send_fds(&near, b"hello", &[writer.as_fd()]).unwrap();
         drop(writer);
         let (payload, mut fds) = receive_fds(&far).unwrap();
         assert_eq!(payload, b"hello");
@@ -173,23 +127,39 @@ mod tests {
         file.write_all(b"through").unwrap();
         drop(file);
         let mut text = String::new();
-        std::fs::File::from(reader).read_to_string(&mut text).unwrap();
+        reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
     }
 
     #[test]
+    fn as_many_descriptors_as_travel_at_once_arrive_in_order() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let pipes: Vec<_> = (0..MAX_FDS).map(|_| io::pipe().unwrap()).collect();
+        let ends: Vec<BorrowedFd> = pipes.iter().map(|(_, writer)| writer.as_fd()).collect();
+        send_fds(&near, b"x", &ends).unwrap();
+        let (_, fds) = receive_fds(&far).unwrap();
+        assert_eq!(fds.len(), MAX_FDS);
+        for (number, (fd, (mut reader, _))) in (0u8..).zip(fds.into_iter().zip(pipes)) {
+            std::fs::File::from(fd).write_all(&[number]).unwrap();
+            let mut byte = [0];
+            reader.read_exact(&mut byte).unwrap();
+            assert_eq!(byte, [number]);
+        }
+    }
+
+    #[test]
     fn a_socket_may_lie_deep() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab_{}_{}", std::process::id(), "x".repeat(150)));
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("x".repeat(150));
         std::fs::create_dir_all(&folder).unwrap();
         let listener = listen(&folder.join("s")).unwrap();
         connect(&folder.join("s")).unwrap();
         listener.accept().unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn reading_without_waiting_tells_empty_from_closed() {
-        let (reader, writer) = pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         set_nonblocking(&reader).unwrap();
         let mut buffer = [0; 8];
         assert_eq!(read_available(&reader, &mut buffer), Read::Empty);

@@ -1,4 +1,4 @@
-//! Files: locks and lists.
+//! Files: locks, lists, replacing.
 
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -20,4 +20,12 @@ pub fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes a file whole or not at all: whoever reads it meanwhile, or after a crash, finds the old content or the new.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, bytes).with_context(|| format!("cannot write {}", temporary.display()))?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
 }

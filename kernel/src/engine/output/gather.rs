@@ -1,52 +1,31 @@
-//! What a cell has produced so far, and how it goes to the relay: text gathered for a few milliseconds and capped,
-//! displays bundled, panics recognised.
+//! The output of a cell on its way to the relay: text gathered for a few milliseconds and capped, displays bundled,
+//! panics recognised.
 
-use super::panic::{self, Panic};
+use super::cap::{self, Cap};
+use super::panic;
+use super::record::Record;
 use super::utf8::Assembler;
 use crate::protocol::{Bundle, FromEngine, Stream};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// Text of one cell that is shown; the rest is counted and dropped, except its end.
-const TEXT_LIMIT: usize = 1 << 20;
-/// How much of the end of a capped text is shown.
-const TAIL_LIMIT: usize = 4096;
-/// Text leaves when it is this long …
+/// Length at which gathered text is sent …
 const GATHER_BYTES: usize = 1 << 14;
-/// … or this old.
+/// … and age at which it is sent anyway.
 const GATHER_TIME: Duration = Duration::from_millis(20);
-/// How long a bundle waits for a further format of the same thing, or for the end of the cell.
+/// Time for which a bundle waits for a further format of the same thing, or for the end of the cell.
 const BUNDLE_TIME: Duration = Duration::from_millis(100);
-/// How long a panic's text waits for evcxr's word that it ended the cell.
+/// Time for which a panic's text waits for evcxr's word that it ended the cell.
 const PANIC_TIME: Duration = Duration::from_millis(300);
-
-/// How a cell ended, as far as its own process tells.
-#[derive(Default)]
-pub struct Record {
-    /// The cell's code panicked and evcxr caught it.
-    pub panicked: bool,
-    /// The panic's message and place.
-    pub panic: Option<Panic>,
-    /// A `?` left the cell.
-    pub question: bool,
-    /// Error of that `?`: line in the generated source, type, text.
-    pub error: Option<(usize, String, String)>,
-    /// Value of the last expression, where it was asked not to show it.
-    pub value: Option<Bundle>,
-    /// Prompt of the latest request for input.
-    pub prompt: String,
-}
 
 /// The output of the running cell.
 pub struct Output<S: FnMut(FromEngine)> {
     send: S,
     decoders: [Assembler; 2],
     gathered: Option<(Stream, String, Instant)>,
-    shown: usize,
-    dropped: usize,
-    tail: String,
+    cap: Cap,
     bundle: Option<(Bundle, Instant)>,
-    /// Whether what is shown now is the cell's value.
+    /// True while what is shown is the cell's value.
     value: bool,
     panic_text: Option<(String, Instant)>,
     quiet: bool,
@@ -60,9 +39,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
             send,
             decoders: Default::default(),
             gathered: None,
-            shown: 0,
-            dropped: 0,
-            tail: String::new(),
+            cap: Cap::default(),
             bundle: None,
             value: false,
             panic_text: None,
@@ -71,29 +48,28 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
     }
 
-    /// A new cell begins. A `quiet` one shows nothing; its value is in the record.
+    /// Begins a new cell. A `quiet` one shows nothing; its value is in the record.
     pub fn begin(&mut self, quiet: bool) {
         self.flush();
-        (self.shown, self.dropped) = (0, 0);
+        self.cap = Cap::default();
         self.value = false;
-        self.tail.clear();
         self.record = Record::default();
         self.quiet = quiet;
     }
 
-    /// What is known about the cell that has ended.
+    /// Takes what is known about the cell that has ended.
     pub fn take_record(&mut self) -> Record {
         self.flush();
         self.quiet = false;
         std::mem::take(&mut self.record)
     }
 
-    /// Changes what is known about the running cell.
+    /// The record of the running cell, to be changed.
     pub fn record(&mut self) -> &mut Record {
         &mut self.record
     }
 
-    /// Bytes of one of the streams.
+    /// Adds bytes of one of the streams.
     pub fn bytes(&mut self, stream: Stream, bytes: &[u8]) {
         let text = self.decoders[stream as usize].push(bytes);
         match stream {
@@ -102,13 +78,13 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
     }
 
-    /// What comes now is the value of the cell's last expression.
+    /// Takes the display that comes next for the value of the cell's last expression.
     pub fn value_follows(&mut self) {
         self.flush_bundle();
         self.value = true;
     }
 
-    /// A block of evcxr's display format.
+    /// Adds a block of evcxr's display format.
     pub fn content(&mut self, mime: String, data: String) {
         self.flush_text();
         let value = if mime.contains("json") {
@@ -122,7 +98,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
         self.bundle.get_or_insert_with(|| (Bundle::new(), Instant::now())).0.insert(mime, value);
     }
 
-    /// A message of the channel.
+    /// Adds a message of the channel.
     pub fn channel(&mut self, message: Value) {
         self.flush_bundle();
         self.flush_text();
@@ -131,13 +107,13 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
     }
 
-    /// The cell asks for input: everything before is shown first.
+    /// Shows everything before the cell asks for input.
     pub fn input(&mut self, prompt: String) {
         self.flush();
         self.record.prompt = prompt;
     }
 
-    /// evcxr has caught a panic; its text is on stderr by now.
+    /// Takes note of a panic that evcxr has caught; its text is on stderr by now.
     pub fn panicked(&mut self) {
         self.record.panicked = true;
         if let Some((text, _)) = self.panic_text.take() {
@@ -148,7 +124,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
     }
 
-    /// The cell has ended: what is still held is its value. `()`, the value of a loop, is not worth a line.
+    /// Ends the cell: a display that is still held is its value. `()`, the value of a loop, is not worth a line.
     pub fn complete(&mut self) {
         self.flush_text();
         let value = std::mem::take(&mut self.value);
@@ -163,10 +139,12 @@ impl<S: FnMut(FromEngine)> Output<S> {
             }
         }
         self.flush();
-        self.show_tail();
+        if let Some(text) = self.cap.take_end() {
+            (self.send)(FromEngine::Text { stream: Stream::Stdout, text });
+        }
     }
 
-    /// Sends what has waited long enough; returns how long until the next.
+    /// Sends what has waited long enough; returns the time until the next.
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let due = |since: Instant, time: Duration| time.saturating_sub(now.duration_since(since));
@@ -223,11 +201,11 @@ impl<S: FnMut(FromEngine)> Output<S> {
         if text.is_empty() || self.quiet {
             return;
         }
-        if self.shown >= TEXT_LIMIT {
-            return self.drop_text(text);
+        if self.cap.is_reached() {
+            return self.cap.hide(text);
         }
         self.flush_bundle();
-        self.shown += text.len();
+        self.cap.show(text);
         if self.gathered.as_ref().is_some_and(|(other, ..)| *other != stream) {
             self.flush_text();
         }
@@ -236,30 +214,10 @@ impl<S: FnMut(FromEngine)> Output<S> {
         if gathered.len() >= GATHER_BYTES {
             self.flush_text();
         }
-        if self.shown >= TEXT_LIMIT {
+        if self.cap.is_reached() {
             self.flush_text();
-            let notice = "\n[this cell has printed 1 MiB; what follows is not shown, except its end]\n";
-            (self.send)(FromEngine::Text { stream: Stream::Stderr, text: notice.to_owned() });
+            (self.send)(FromEngine::Text { stream: Stream::Stderr, text: cap::NOTICE.to_owned() });
         }
-    }
-
-    fn drop_text(&mut self, text: &str) {
-        self.dropped += text.len();
-        self.tail.push_str(text);
-        if self.tail.len() > 4 * TAIL_LIMIT {
-            self.tail = last_part(&self.tail).to_owned();
-        }
-    }
-
-    fn show_tail(&mut self) {
-        if self.dropped == 0 {
-            return;
-        }
-        let tail = last_part(&self.tail);
-        let hidden = self.dropped - tail.len();
-        let text = format!("[… {hidden} bytes not shown …]\n{tail}");
-        (self.send)(FromEngine::Text { stream: Stream::Stdout, text });
-        self.dropped = 0;
     }
 
     fn flush_text(&mut self) {
@@ -276,19 +234,6 @@ impl<S: FnMut(FromEngine)> Output<S> {
             (self.send)(FromEngine::Display { data });
         }
     }
-}
-
-/// The last lines, at most [`TAIL_LIMIT`] bytes.
-fn last_part(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(TAIL_LIMIT);
-    if start == 0 {
-        return text;
-    }
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    let cut = &text[start..];
-    cut.find('\n').map_or(cut, |newline| &cut[newline + 1..])
 }
 
 #[cfg(test)]
@@ -332,7 +277,7 @@ mod tests {
             output.complete();
         });
         let text = printed(&messages);
-        assert!(text.len() < TEXT_LIMIT + 2 * TAIL_LIMIT, "{}", text.len());
+        assert!(text.len() < cap::TEXT_LIMIT + 2 * cap::TAIL_LIMIT, "{}", text.len());
         assert!(text.starts_with("line 0\n") && text.ends_with("line 999999\n"));
         assert_eq!(text.matches("1 MiB").count(), 1);
     }

@@ -2,13 +2,13 @@
 
 use crate::names::line::*;
 
-/// What all of them begin with.
+/// The beginning of all lines of evcxr and ours.
 const PREFIX: &[u8] = b"EVCXR_";
 
 /// A part of standard output.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// The learner's.
+    /// Output of the learner's code.
     Text(Vec<u8>),
     /// A marked message through the channel belongs here.
     Sent,
@@ -22,7 +22,7 @@ pub enum Piece {
     ForEvcxr(String),
     /// The cell waits for a line of text.
     Input { prompt: String, password: bool },
-    /// What is shown next is the value of the cell.
+    /// The display that follows is the value of the cell.
     Result,
     /// Output in a MIME type.
     Content { mime: String, data: String },
@@ -52,12 +52,12 @@ impl Splitter {
         pieces
     }
 
-    /// Whether text waits because it may become a marker.
+    /// True if text waits because it may become a marker.
     pub fn holds_text(&self) -> bool {
         self.block.is_none() && !self.buffer.is_empty()
     }
 
-    /// Gives up waiting: what looked like the begin of a marker is text.
+    /// Gives up waiting: what looked like the beginning of a marker is text.
     pub fn release(&mut self) -> Option<Piece> {
         self.holds_text().then(|| Piece::Text(std::mem::take(&mut self.buffer)))
     }

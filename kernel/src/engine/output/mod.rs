@@ -1,7 +1,9 @@
-//! What a cell prints: reading it, telling it from evcxr's lines, gathering and capping it.
+//! The output of a cell: read, told from evcxr's own lines, gathered and capped.
 
+mod cap;
 pub mod gather;
 mod markers;
 pub mod panic;
 pub mod pump;
+pub mod record;
 mod utf8;

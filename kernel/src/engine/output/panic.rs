@@ -9,11 +9,11 @@ pub struct Panic {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What it says.
+    /// The message.
     pub message: String,
 }
 
-/// Where in a text of stderr the report of a panic may start (it may be cut off).
+/// Byte offset in a text of stderr at which the report of a panic may start (it may be cut off).
 pub fn start(text: &str) -> Option<usize> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {

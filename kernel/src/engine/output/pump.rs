@@ -1,5 +1,5 @@
-//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands each
-//! to whom it belongs: output to the relay, control lines to evcxr.
+//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands
+//! each to whom it belongs: output to the relay, control lines to evcxr.
 
 use super::gather::Output;
 use super::markers::{Piece, Splitter};
@@ -21,10 +21,10 @@ pub type SharedOutput = Arc<Mutex<Output<Box<dyn FnMut(FromEngine) + Send>>>>;
 /// The socket of the process that runs cells now, for commands to it.
 pub type CellSocket = Arc<Mutex<Option<UnixStream>>>;
 
-/// How long the begin of a possible control line is held back.
+/// Time for which the beginning of a possible control line is held back.
 const MARKER_TIME: Duration = Duration::from_millis(50);
 
-/// Serves one process that runs cells after the other.
+/// Serves the processes that run cells, one after the other.
 pub fn serve(listener: UnixListener, channel: File, output: SharedOutput, current: CellSocket) {
     for socket in listener.incoming().flatten() {
         match Pump::start(socket, &channel, &output) {
@@ -78,7 +78,7 @@ impl<'a> Pump<'a> {
         Ok((pump, commands))
     }
 
-    /// Until the process has ended and everything it wrote is read.
+    /// Works until the process has ended and everything that it wrote is read.
     fn run(&mut self) {
         loop {
             let mut timeout = lock(self.output).tick();
@@ -102,7 +102,7 @@ impl<'a> Pump<'a> {
         lock(self.output).flush();
     }
 
-    /// Everything that can be read now, in the order text, then channel.
+    /// Reads everything that is there: text first, then the channel.
     fn drain(&mut self) {
         while self.read_stdout() | self.read_stderr() {}
         self.collect_messages();
@@ -141,7 +141,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Messages, after the text that was written before them.
+    /// Handles messages, after the text that was written before them.
     fn read_channel(&mut self) {
         if self.collect_messages() {
             self.read_stdout();
@@ -150,7 +150,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Moves what the channel holds to the queue; says whether the queue holds anything.
+    /// Moves what the channel holds to the queue; true if the queue holds a message.
     fn collect_messages(&mut self) -> bool {
         while let Read::Bytes(count) = fds::read_available(self.channel, &mut self.buffer) {
             self.channel_buffer.extend_from_slice(&self.buffer[..count]);
@@ -158,14 +158,14 @@ impl<'a> Pump<'a> {
         self.channel_buffer.contains(&b'\n')
     }
 
-    /// Messages up to the first one whose place the text will tell.
+    /// Handles messages up to the first one whose place the text will tell.
     fn handle_unmarked(&mut self) {
         while self.next_is_marked() == Some(false) {
             self.handle_message();
         }
     }
 
-    /// All messages: no text follows that could tell their place.
+    /// Handles all messages: no text follows that could tell their place.
     fn handle_all(&mut self) {
         while let Some(marked) = self.handle_message() {
             self.ahead += usize::from(marked);
@@ -177,7 +177,7 @@ impl<'a> Pump<'a> {
         Some(is_marked(&self.channel_buffer[..end]))
     }
 
-    /// The text has come to the mark of a message: it and what was sent before it, if that was not handled earlier.
+    /// Handles the message whose mark the text has come to, and those sent before it, unless that was done earlier.
     fn mark(&mut self) {
         if self.ahead > 0 {
             self.ahead -= 1;
@@ -187,7 +187,7 @@ impl<'a> Pump<'a> {
         while self.handle_message() == Some(false) {}
     }
 
-    /// Handles the next message and says whether a mark in the text belongs to it; `None` if there is none.
+    /// Handles the next message, if there is one; true if a mark in the text belongs to it.
     fn handle_message(&mut self) -> Option<bool> {
         let end = self.channel_buffer.iter().position(|&byte| byte == b'\n')?;
         let line: Vec<u8> = self.channel_buffer.drain(..=end).collect();
@@ -252,7 +252,7 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// Whether a mark in the text belongs to this message.
+/// True if a mark in the text belongs to this message.
 fn is_marked(line: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|json| json["marked"] == true)
 }

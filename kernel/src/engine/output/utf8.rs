@@ -15,7 +15,7 @@ impl Assembler {
         String::from_utf8_lossy(&complete).into_owned()
     }
 
-    /// What was left over: the second half will not come.
+    /// The rest, whose second half will not come.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned()
     }
