@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gpt_lab::data::{AnswerRows, Batch, Examples, Instruction, Split, Windows};
+use gpt_lab::data::{Batch, Completions, Examples, Instruction, Split, Windows};
 use gpt_lab::eval::answer_rate;
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::lora::{Lora, LoraConfig, Targets};
@@ -114,7 +114,7 @@ pub fn run(options: Options) -> Result<()> {
         }
         Packing::Rows => {
             let pack = |rows: &[Instruction]| {
-                let rows = AnswerRows::new(rows, &tokenizer, config.length)?;
+                let rows = Completions::of_instructions(rows, &tokenizer, config.length)?;
                 Ok::<_, Error>(if config.mask_prompt { rows } else { rows.learning_prompts() })
             };
             let data = Split { train: pack(&train_rows)?, validation: pack(&validation_rows)? };

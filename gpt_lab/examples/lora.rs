@@ -23,7 +23,7 @@ pub fn main() -> Result<()> {
     lora.add("answers", &LoraConfig { r: 16, lora_alpha: 32.0, target_modules, ..Default::default() }, 1)?;
     println!("{}", lora.report());
     let rows = Instruction::read(assets::path("instructions/train.jsonl")?)?;
-    let rows = AnswerRows::new(&rows, &tokenizer, 128)?;
+    let rows = Completions::of_instructions(&rows, &tokenizer, 128)?;
     let data = Split { train: rows.clone(), validation: rows };
     let config =
         TrainConfig { length: Length::Steps(40), batch_size: 16, lr: 3e-3, eval_every: 0, ..Default::default() };

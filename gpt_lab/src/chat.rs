@@ -1,39 +1,39 @@
 //! Talking to one model in several voices.
 //!
-//! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and so on. All
-//! voices share one model; to change the voice is to switch adapters. What was said before can stand in the prompt: a model has no
-//! other memory.
+//! A *voice* is a choice of adapters: none is the base model as it came, one more is what fine-tuning made of it, and
+//! so on. All voices share one model; to change the voice is to switch adapters. Earlier exchanges can stand in the
+//! prompt: a model has no other memory.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::Comparison;
-use crate::eval::score_answers;
-use crate::generate::{GenerateConfig, LanguageModel, Token, generate_with};
+use crate::eval::{end_tokens, score_answers};
+use crate::generate::{GenerateConfig, Token, generate_with};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::reward::ScoreModel;
-use crate::text::{AnyTokenizer, Tokenizer};
+use crate::text::AnyTokenizer;
 use crate::{Error, Result, assets};
 
-/// One model, its voices, and what was said.
+/// One model, its voices, and the exchanges so far.
 #[derive(Debug, Clone)]
 pub struct Chat {
     lora: Lora<Gpt2>,
     tokenizer: AnyTokenizer,
     voices: Vec<Voice>,
     judge: Option<ScoreModel>,
-    /// How answers are written.
+    /// The settings by which answers are generated.
     pub config: GenerateConfig,
-    /// How many of the last exchanges stand in the prompt before the question.
+    /// Number of earlier exchanges that stand in the prompt before the question.
     pub memory: usize,
-    /// Everything that was said, oldest first.
+    /// All exchanges, oldest first.
     pub said: Vec<Exchange>,
 }
 
 /// A way of answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voice {
-    /// What the learner calls it.
+    /// Its name for the learner.
     pub name: String,
     /// The adapters that act, by the names they have in the model.
     pub adapters: Vec<String>,
@@ -42,13 +42,13 @@ pub struct Voice {
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
-    /// Who answered.
+    /// The voice that answered.
     pub voice: String,
-    /// What was asked.
+    /// The question.
     pub question: String,
-    /// What was answered.
+    /// The answer.
     pub answer: String,
-    /// What the judge thinks of it, if there is one.
+    /// The judge's score, if there is a judge.
     pub score: Option<f32>,
 }
 
@@ -74,21 +74,20 @@ impl Chat {
     /// # Errors
     /// [`Error::InvalidArgument`] if it carries adapters already.
     pub fn new(model: &Gpt2, tokenizer: AnyTokenizer) -> Result<Self> {
-        let mut eos = model.eos_tokens();
-        eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
+        let eos_token_id = Some(end_tokens(model, &tokenizer));
         Ok(Chat {
             lora: Lora::new(model)?,
             tokenizer,
             voices: vec![Voice { name: "base".into(), adapters: Vec::new() }],
             judge: None,
-            config: GenerateConfig { max_new_tokens: 48, eos_token_id: Some(eos), ..Default::default() },
+            config: GenerateConfig { max_new_tokens: 48, eos_token_id, ..Default::default() },
             memory: 0,
             said: Vec::new(),
         })
     }
 
-    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. What the learner's
-    /// own runs have left ([`assets::lesson`]) comes before what the lab brought along.
+    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. The
+    /// results of the learner's own runs ([`assets::lesson`]) come before those that the lab brought along.
     ///
     /// # Errors
     /// [`Error::FileNotFound`] where the lab's files are not; those of loading.
@@ -103,15 +102,14 @@ impl Chat {
         Ok(chat)
     }
 
-    /// A voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice uses are not loaded
-    /// again.
+    /// Adds a voice made of adapters from folders in PEFT's layout; their updates add up. Folders that another voice
+    /// uses are not loaded again.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a name that is taken; those of [`Lora::load`]. The chat is then as it was.
     pub fn add_voice(&mut self, name: &str, folders: &[PathBuf]) -> Result<()> {
         if self.voices.iter().any(|voice| voice.name == name) {
-            let expected = "a name that no other voice has".into();
-            return Err(Error::InvalidArgument { argument: "name", value: format!("{name:?}"), expected });
+            return Err(Error::argument("name", format!("{name:?}"), "a name that no other voice has"));
         }
         let mut adapters = Vec::new();
         for folder in folders {
@@ -127,7 +125,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Who gives the scores. Its body must be a model of its own, not a clone of the one that talks.
+    /// Sets the model that gives the scores. Its body must be a model of its own, not a clone of the one that talks.
     pub fn set_judge(&mut self, judge: ScoreModel) {
         self.judge = Some(judge);
     }
@@ -146,7 +144,7 @@ impl Chat {
         before.into_iter().map(told).collect::<String>() + &Comparison::prompt(question)
     }
 
-    /// Lets a voice answer, handing out each token as it is made, and notes what was said.
+    /// The answer of a voice; `each` receives every token as it is made. The exchange is noted in [`said`](Self::said).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a voice that there is not; those of generation.
@@ -157,7 +155,7 @@ impl Chat {
     fn ask_with(&mut self, voice: &str, question: &str, each: &mut dyn FnMut(&Token)) -> Result<Exchange> {
         let Some(found) = self.voices.iter().find(|one| one.name == voice) else {
             let expected = format!("one of {}", self.voices().join(", "));
-            return Err(Error::InvalidArgument { argument: "voice", value: format!("{voice:?}"), expected });
+            return Err(Error::argument("voice", format!("{voice:?}"), expected));
         };
         self.lora.activate(&found.adapters)?;
         let prompt = self.prompt(voice, question);
@@ -172,7 +170,7 @@ impl Chat {
         Ok(exchange)
     }
 
-    /// Asks every voice the same.
+    /// The answers of all voices to one question.
     ///
     /// # Errors
     /// Those of [`Chat::ask`].
@@ -181,7 +179,8 @@ impl Chat {
     }
 }
 
-/// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before that.
+/// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before
+/// that.
 fn first_answer(text: &str) -> String {
     text.split("\nQuestion:").next().unwrap_or_default().trim().to_string()
 }
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
     use crate::gpt2::Gpt2Config;
     use crate::lora::LoraConfig;
-    use crate::text::CharTokenizer;
+    use crate::text::{CharTokenizer, Tokenizer};
 
     fn chat() -> Chat {
         let tokenizer = AnyTokenizer::Char(CharTokenizer::ascii());
@@ -238,7 +237,8 @@ mod tests {
 
     #[test]
     fn voices_differ_and_the_base_stays() {
-        let root = std::env::temp_dir().join(format!("gpt_lab-chat-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
         let mut chat = chat();
         let before = chat.ask("base", "a?", |_| {}).unwrap().answer;
         let (one, two) = (adapter(&chat, &root.join("one.x"), 2), adapter(&chat, &root.join("lora_two"), 3));
@@ -256,7 +256,6 @@ mod tests {
         assert!(error.contains("base, one, both"), "{error}");
         assert!(chat.add_voice("one", &[]).is_err() && chat.add_voice("x", &[root.join("none")]).is_err());
         assert_eq!(chat.voices().len(), 3);
-        std::fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

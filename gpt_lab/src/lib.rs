@@ -42,27 +42,31 @@ pub mod show;
 pub mod text;
 pub mod train;
 
-pub use crate::core::{Error, Mode, Param, Result, Rng, assets, process, write_atomically};
+pub use crate::core::{Error, Param, Result, Rng, assets, process, write_atomically};
+pub use crate::nn::Pass;
 pub use candle_core;
 pub use candle_nn;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
+    pub use crate::align::{ActorCritic, DpoModel, PpoConfig, Preferences, train_ppo};
     pub use crate::data::{
-        AnswerRows, Batch, Comparison, Comparisons, Corpus, Examples, Instruction, Split, TokenPairs, Windows,
+        Batch, Comparison, Comparisons, Completion, Completions, Corpus, Examples, Instruction, Split, TokenPairs,
+        Windows,
     };
-    pub use crate::eval::{AnswerRate, answer_rate, judge, score_answers};
+    pub use crate::eval::{AnswerRate, answer_kl, answer_rate, judge, score_answers, score_completions};
     pub use crate::generate::{
         EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
-    pub use crate::lora::{Lora, LoraConfig, Mlp, Targets};
+    pub use crate::lora::{Lora, LoraConfig, Targets};
+    pub use crate::nn::Mlp;
     pub use crate::reward::ScoreModel;
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};
     pub use crate::train::{
         AdamW, AdamWOptions, Gradients, History, Length, Schedule, TrainConfig, Trainable, evaluate, train,
     };
-    pub use crate::{Error, Mode, Param, Result, Rng, assets, lab, lesson, ops, show};
+    pub use crate::{Error, Param, Pass, Result, Rng, assets, lab, lesson, ops, show};
     pub use candle_core::{D, DType, Device, IndexOp, Tensor, Var};
 }

@@ -91,7 +91,7 @@ fn layer_norm() {
             check(
                 &format!("{rows} × {c}"),
                 fast,
-                &|t| ops::layer_norm::reference(&t[0], &t[1], &t[2], 0.1),
+                &|t| ops::reference::layer_norm(&t[0], &t[1], &t[2], 0.1),
                 &inputs,
                 2e-5,
             );
@@ -115,12 +115,12 @@ fn softmax() {
     close("by hand", &ops::softmax(&x).unwrap(), &expected, 1e-7);
     for n in ODD {
         let inputs = [(normal(4, &[5, 9, n]) * 4.0).unwrap()];
-        check(&format!("{n}"), &|t| ops::softmax(&t[0]), &|t| ops::softmax::reference(&t[0]), &inputs, 2e-6);
+        check(&format!("{n}"), &|t| ops::softmax(&t[0]), &|t| ops::reference::softmax(&t[0]), &inputs, 2e-6);
     }
     let large = Tensor::new(&[1e4f32, -1e4, 1e4, f32::NEG_INFINITY], &Device::Cpu).unwrap();
     assert_eq!(flat(&ops::softmax(&large).unwrap()), [0.5, 0.0, 0.5, 0.0]);
     let transposed: Function = &|t| ops::softmax(&t[0].t()?);
-    fast_is_reference("transposed", transposed, &|t| ops::softmax::reference(&t[0].t()?), &[normal(5, &[6, 7])], 2e-6);
+    fast_is_reference("transposed", transposed, &|t| ops::reference::softmax(&t[0].t()?), &[normal(5, &[6, 7])], 2e-6);
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn both_gelus() {
     close("exact", &ops::gelu_exact(&x).unwrap(), &exact, 2e-7);
     for n in [1, 7, 65, 40_001] {
         let inputs = [(normal(6, &[n]) * 3.0).unwrap()];
-        check("tanh", &|t| ops::gelu(&t[0]), &|t| ops::gelu::reference(&t[0]), &inputs, 2e-6);
-        check("exact", &|t| ops::gelu_exact(&t[0]), &|t| ops::gelu::reference_exact(&t[0]), &inputs, 1e-5);
+        check("tanh", &|t| ops::gelu(&t[0]), &|t| ops::reference::gelu(&t[0]), &inputs, 2e-6);
+        check("exact", &|t| ops::gelu_exact(&t[0]), &|t| ops::reference::gelu_exact(&t[0]), &inputs, 1e-5);
     }
     let large = Tensor::new(&[1e4f32, -1e4, 1e30, -1e30], &Device::Cpu).unwrap();
     let functions: [Function; 2] = [&|t| ops::gelu(&t[0]), &|t| ops::gelu_exact(&t[0])];
@@ -162,7 +162,7 @@ fn cross_entropy() {
             let ids = target(&ids);
             let inputs = [(normal(8, &[n, vocab]) * 5.0).unwrap()];
             let fast: Function = &|t| ops::cross_entropy(&t[0], &ids);
-            check(&format!("{n} × {vocab}"), fast, &|t| ops::cross_entropy::reference(&t[0], &ids), &inputs, 2e-6);
+            check(&format!("{n} × {vocab}"), fast, &|t| ops::reference::cross_entropy(&t[0], &ids), &inputs, 2e-6);
         }
     }
 }
@@ -192,12 +192,12 @@ fn linear_in_both_layouts() {
     for (n_in, n_out) in [(1, 1), (7, 65), (130, 16)] {
         for rows in [1, 3, 300] {
             let inputs = [normal(9, &[2, rows, n_in]), normal(10, &[n_in, n_out]), normal(11, &[n_out])];
-            let reference: Function = &|t| ops::linear::reference(&t[0], &t[1], Some(&t[2]));
+            let reference: Function = &|t| ops::reference::linear(&t[0], &t[1], Some(&t[2]));
             check("bias", &|t| ops::linear(&t[0], &t[1], Some(&t[2])), reference, &inputs, 2e-6);
-            let reference: Function = &|t| ops::linear::reference(&t[0], &t[1], None);
+            let reference: Function = &|t| ops::reference::linear(&t[0], &t[1], None);
             check("no bias", &|t| ops::linear(&t[0], &t[1], None), reference, &inputs[..2], 2e-6);
             let turned = [inputs[0].clone(), normal(12, &[n_out, n_in]), inputs[2].clone()];
-            let reference: Function = &|t| ops::linear::reference(&t[0], &t[1].t()?, Some(&t[2]));
+            let reference: Function = &|t| ops::reference::linear(&t[0], &t[1].t()?, Some(&t[2]));
             check("transposed", &|t| ops::linear_transposed(&t[0], &t[1], Some(&t[2])), reference, &turned, 2e-6);
         }
     }
@@ -245,7 +245,7 @@ fn low_rank_updates_in_both_layouts() {
                 };
                 let reference: Function = &|t| {
                     let (projection, update) = with(t);
-                    ops::low_rank::reference(&t[0], &projection, &update)
+                    ops::reference::low_rank(&t[0], &projection, &update)
                 };
                 check("low rank", fast, reference, &inputs, 3e-6);
                 let added: Function = &|t| {
@@ -273,7 +273,7 @@ fn a_low_rank_update_of_a_weight_that_trains_gives_both_their_gradients() {
     };
     let reference: Function = &|t| {
         let (projection, update) = split(t);
-        ops::low_rank::reference(&t[0], &projection, &update)
+        ops::reference::low_rank(&t[0], &projection, &update)
     };
     fast_is_reference("all", fast, reference, &inputs, 3e-6);
 }
@@ -290,7 +290,7 @@ fn log_probabilities_and_log_sigmoid() {
         let ids = target(&ids);
         let inputs = [(normal(8, &[33, vocab]) * 5.0).unwrap()];
         let fast: Function = &|t| ops::log_probs(&t[0], &ids);
-        check(&format!("{vocab}"), fast, &|t| ops::log_probs::reference(&t[0], &ids), &inputs, 2e-6);
+        check(&format!("{vocab}"), fast, &|t| ops::reference::log_probs(&t[0], &ids), &inputs, 2e-6);
     }
     assert!(matches!(ops::log_probs(&logits, &target(&[0, 3, 0])), Err(Error::TokenOutOfRange { id: 3, row: 1, .. })));
     let x = Tensor::new(&[0f64, 100.0, -100.0, 1.0], &Device::Cpu).unwrap();
@@ -313,7 +313,7 @@ fn log_probabilities_and_log_sigmoid() {
 fn embedding() {
     let ids = Tensor::new(&[[2i64, 0], [2, 2]], &Device::Cpu).unwrap();
     let fast: Function = &|t| ops::embedding(&t[0], &ids);
-    check("embedding", fast, &|t| ops::embedding::reference(&t[0], &ids), &[normal(13, &[4, 7])], 1e-6);
+    check("embedding", fast, &|t| ops::reference::embedding(&t[0], &ids), &[normal(13, &[4, 7])], 1e-6);
     let table = Var::from_tensor(&normal(14, &[4, 1])).unwrap();
     let y = ops::embedding(table.as_tensor(), &ids).unwrap();
     assert_eq!(y.dims(), [2, 2, 1]);
@@ -337,7 +337,7 @@ fn causal_attention() {
         let scale = 1.0 / (d as f64).sqrt();
         for dropout in [None, Some(ops::Dropout { p: 0.3, seed: 9 })] {
             let fast: Function = &|x| ops::causal_attention(&x[0], h, scale, dropout);
-            let reference: Function = &|x| ops::attention::reference(&x[0], h, scale, dropout);
+            let reference: Function = &|x| ops::reference::causal_attention(&x[0], h, scale, dropout);
             check(&format!("{b} × {t}, {h} heads of {d}, {dropout:?}"), fast, reference, &inputs, 3e-6);
         }
     }
@@ -383,7 +383,7 @@ fn mlp_block() {
                 proj_bias: t[6].clone(),
             };
             let fast: Function = &|t| ops::mlp_block(&t[0], &block(t), dropout);
-            let reference: Function = &|t| ops::mlp_block::reference(&t[0], &block(t), dropout);
+            let reference: Function = &|t| ops::reference::mlp_block(&t[0], &block(t), dropout);
             check(&format!("{rows} × {c} × {m}, {dropout:?}"), fast, reference, &inputs, 3e-5);
         }
     }
@@ -420,7 +420,7 @@ fn attention_block() {
                 };
                 let drop = |seed| (p > 0.0).then_some(ops::Dropout { p, seed });
                 let fast: Function = &|t| ops::attention_block(&t[0], &block(t), drop(1), drop(2));
-                let reference: Function = &|t| ops::attention_block::reference(&t[0], &block(t), drop(1), drop(2));
+                let reference: Function = &|t| ops::reference::attention_block(&t[0], &block(t), drop(1), drop(2));
                 check(&format!("{b} × {t} × {n_head} × {d}, {bias}, {p}"), fast, reference, &inputs, 3e-5);
             }
         }
@@ -441,8 +441,8 @@ fn blocks_of_frozen_parameters_give_only_what_is_asked_for() {
     assert!(grads.get(&x).is_none() && grads.get(&block.proj_weight).is_none());
     // The same block used twice: both uses count.
     let twice = ops::mlp_block(&ops::mlp_block(&x, &block, None).unwrap(), &block, None).unwrap();
-    let reference = ops::mlp_block::reference(&x, &block, None).unwrap();
-    let reference = ops::mlp_block::reference(&reference, &block, None).unwrap();
+    let reference = ops::reference::mlp_block(&x, &block, None).unwrap();
+    let reference = ops::reference::mlp_block(&reference, &block, None).unwrap();
     let gradient = |y: Tensor| y.sum_all().unwrap().backward().unwrap().get(bias.as_tensor()).unwrap().clone();
     close("twice", &gradient(twice), &gradient(reference), 1e-5);
 }
@@ -469,7 +469,7 @@ fn dropout() {
     let inputs = [normal(18, &[70, 333])];
     for p in [0.0, 0.1, 0.4, 0.999, 1.0] {
         let fast: Function = &|t| ops::dropout(&t[0], p, 5);
-        check(&format!("p = {p}"), fast, &|t| ops::dropout::reference(&t[0], p, 5), &inputs, 1e-6);
+        check(&format!("p = {p}"), fast, &|t| ops::reference::dropout(&t[0], p, 5), &inputs, 1e-6);
     }
     let ones = Tensor::ones(200_000, DType::F32, &Device::Cpu).unwrap();
     let kept = |p, seed| flat(&ops::dropout(&ones, p, seed).unwrap());

@@ -6,24 +6,25 @@ mod hub_support;
 use std::fs;
 
 use gpt_lab::prelude::*;
-use hub_support::{COMMIT, Folder, Server, tiny_model};
+use hub_support::{COMMIT, Server, split_weights, tiny_model};
+use tempfile::{TempDir, tempdir};
 
 const REPO: &str = "lab/tiny-gpt2";
 
 /// The settings of a learner with an empty cache.
-fn hub(server: &Server, folder: &Folder) -> Hub {
-    Hub { endpoint: server.url.clone(), cache: folder.0.clone(), token: None, offline: false }
+fn hub(server: &Server, folder: &TempDir) -> Hub {
+    Hub { endpoint: server.url.clone(), cache: folder.path().to_path_buf(), token: None, offline: false }
 }
 
 fn logits(model: &Gpt2) -> Vec<f32> {
     let ids = Tensor::new(&[[1u32, 5, 2, 7]], &Device::Cpu).unwrap();
-    model.forward(&ids).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    model.forward(&ids, &mut Pass::eval()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 #[test]
 fn a_model_and_its_tokenizer_come_as_from_a_folder() {
-    let (folder, model) = (Folder::new("whole"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     let hub = hub(&server, &folder);
     let from_hub = Gpt2::from_hub_with(REPO, &hub).unwrap();
     assert_eq!(logits(&from_hub), logits(&model.0));
@@ -32,12 +33,12 @@ fn a_model_and_its_tokenizer_come_as_from_a_folder() {
     tokenizer.check_fits(from_hub.vocab_size()).unwrap_err();
 
     // The layout is the one of Python's huggingface_hub.
-    let repo = folder.0.join("models--lab--tiny-gpt2");
+    let repo = folder.path().join("models--lab--tiny-gpt2");
     assert_eq!(fs::read_to_string(repo.join("refs/main")).unwrap(), COMMIT);
     let link = repo.join("snapshots").join(COMMIT).join("model.safetensors");
     let target = fs::read_link(&link).unwrap();
     assert_eq!(target, std::path::Path::new("../../blobs").join(server.etag("model.safetensors")));
-    assert_eq!(fs::read(&link).unwrap(), fs::read(model.1.0.join("model.safetensors")).unwrap());
+    assert_eq!(fs::read(&link).unwrap(), fs::read(model.1.path().join("model.safetensors")).unwrap());
 
     // A second time only the branch is asked about; a pinned commit asks nothing.
     let asked = server.requests().len();
@@ -49,17 +50,17 @@ fn a_model_and_its_tokenizer_come_as_from_a_folder() {
 
 #[test]
 fn weights_in_several_files_are_all_fetched() {
-    let (folder, model) = (Folder::new("shards"), tiny_model());
-    model.1.split_weights();
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    split_weights(model.1.path());
+    let server = Server::start(model.1.path(), true);
     let from_hub = Gpt2::from_hub_with(REPO, &hub(&server, &folder)).unwrap();
     assert_eq!(logits(&from_hub), logits(&model.0));
 }
 
 #[test]
 fn the_cache_is_enough_without_a_hub() {
-    let (folder, model) = (Folder::new("offline"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     let online = hub(&server, &folder);
     let offline = Hub { offline: true, ..online.clone() };
     let error = Gpt2::from_hub_with(REPO, &offline).unwrap_err();
@@ -82,8 +83,8 @@ fn the_cache_is_enough_without_a_hub() {
 
 #[test]
 fn a_broken_connection_goes_on_where_it_broke() {
-    let (folder, model) = (Folder::new("broken"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     server.faults().break_after = Some((10_000, 2));
     let from_hub = Gpt2::from_hub_with(REPO, &hub(&server, &folder)).unwrap();
     assert_eq!(logits(&from_hub), logits(&model.0));
@@ -92,13 +93,13 @@ fn a_broken_connection_goes_on_where_it_broke() {
 
 #[test]
 fn a_download_that_was_given_up_is_taken_up_again() {
-    let (folder, model) = (Folder::new("resume"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     let hub = hub(&server, &folder);
     server.faults().break_after = Some((0, usize::MAX));
     let partial =
-        folder.0.join(format!("models--lab--tiny-gpt2/blobs/{}.incomplete", server.etag("model.safetensors")));
-    let weights = fs::read(model.1.0.join("model.safetensors")).unwrap();
+        folder.path().join(format!("models--lab--tiny-gpt2/blobs/{}.incomplete", server.etag("model.safetensors")));
+    let weights = fs::read(model.1.path().join("model.safetensors")).unwrap();
     fs::create_dir_all(partial.parent().unwrap()).unwrap();
     fs::write(&partial, &weights[..5_000]).unwrap();
     let error = Gpt2::from_hub_with(REPO, &hub).unwrap_err();
@@ -114,8 +115,8 @@ fn a_download_that_was_given_up_is_taken_up_again() {
 
 #[test]
 fn a_server_that_cannot_begin_in_the_middle_begins_again() {
-    let (folder, model) = (Folder::new("no-ranges"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     server.faults().no_ranges = true;
     server.faults().break_after = Some((10_000, 1));
     assert_eq!(logits(&Gpt2::from_hub_with(REPO, &hub(&server, &folder)).unwrap()), logits(&model.0));
@@ -123,27 +124,27 @@ fn a_server_that_cannot_begin_in_the_middle_begins_again() {
 
 #[test]
 fn a_slow_server_is_waited_for() {
-    let (folder, model) = (Folder::new("slow"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     server.faults().slow = true;
     assert_eq!(logits(&Gpt2::from_hub_with(REPO, &hub(&server, &folder)).unwrap()), logits(&model.0));
 }
 
 #[test]
 fn a_file_that_is_not_what_was_announced_is_not_kept() {
-    let (folder, model) = (Folder::new("wrong"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     let hub = hub(&server, &folder);
     for file in ["model.safetensors", "config.json"] {
         server.faults().corrupt = Some(file.to_string());
         let error = Gpt2::from_hub_with(REPO, &hub).unwrap_err();
         assert!(matches!(error, Error::ChecksumMismatch { .. }), "{error}");
         assert!(error.to_string().contains(file) && error.to_string().contains(&server.etag(file)), "{error}");
-        let blobs = folder.0.join("models--lab--tiny-gpt2/blobs");
+        let blobs = folder.path().join("models--lab--tiny-gpt2/blobs");
         let left: Vec<_> =
             fs::read_dir(&blobs).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         assert!(left.iter().all(|name| !name.starts_with(&server.etag(file))), "{left:?}");
-        fs::remove_dir_all(folder.0.join("models--lab--tiny-gpt2")).unwrap();
+        fs::remove_dir_all(folder.path().join("models--lab--tiny-gpt2")).unwrap();
     }
     server.faults().corrupt = None;
     assert_eq!(logits(&Gpt2::from_hub_with(REPO, &hub).unwrap()), logits(&model.0));
@@ -151,9 +152,9 @@ fn a_file_that_is_not_what_was_announced_is_not_kept() {
 
 #[test]
 fn what_is_not_there_is_said_clearly() {
-    let (folder, model) = (Folder::new("missing"), tiny_model());
-    fs::remove_file(model.1.0.join("model.safetensors")).unwrap();
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    fs::remove_file(model.1.path().join("model.safetensors")).unwrap();
+    let server = Server::start(model.1.path(), true);
     let hub = hub(&server, &folder);
     let error = Gpt2::from_hub_with(REPO, &hub).unwrap_err().to_string();
     assert!(
@@ -170,8 +171,8 @@ fn what_is_not_there_is_said_clearly() {
 
 #[test]
 fn the_token_goes_to_the_hub_and_nowhere_else() {
-    let (folder, model) = (Folder::new("token"), tiny_model());
-    let server = Server::start(&model.1, false);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), false);
     let without = hub(&server, &folder);
     let error = Gpt2::from_hub_with(REPO, &without).unwrap_err().to_string();
     assert!(error.contains("401 Unauthorized") && error.contains("HF_TOKEN"), "{error}");
@@ -183,16 +184,16 @@ fn the_token_goes_to_the_hub_and_nowhere_else() {
 
 #[test]
 fn a_repository_that_was_renamed_is_found() {
-    let (folder, model) = (Folder::new("renamed"), tiny_model());
-    let server = Server::start(&model.1, false);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), false);
     let hub = Hub { token: Some("hf_secret".into()), ..hub(&server, &folder) };
     assert_eq!(logits(&Gpt2::from_hub_with("old-name", &hub).unwrap()), logits(&model.0));
 }
 
 #[test]
 fn two_at_once_download_once() {
-    let (folder, model) = (Folder::new("twice"), tiny_model());
-    let server = Server::start(&model.1, true);
+    let (folder, model) = (tempdir().unwrap(), tiny_model());
+    let server = Server::start(model.1.path(), true);
     server.faults().slow = true;
     let hub = hub(&server, &folder);
     std::thread::scope(|scope| {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use gpt_lab::data::Pairs;
 use gpt_lab::gpt2::{Gpt2, Gpt2Config, grad_audit};
 use gpt_lab::lora::{Adaptable, Bias, Init, Report};
 use gpt_lab::prelude::*;
-use gpt_lab::data::Pairs;
 use gpt_lab::train::Silent;
 
 fn tiny() -> Gpt2 {
@@ -24,7 +24,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 fn logits(model: &Gpt2) -> Vec<f32> {
-    values(&model.forward(&batch()).unwrap())
+    values(&model.forward(&batch(), &mut Pass::eval()).unwrap())
 }
 
 fn weights(params: &[Param]) -> Vec<Vec<u32>> {
@@ -128,10 +128,10 @@ fn a_fresh_adapter_changes_no_bit_of_a_larger_model_at_any_length() {
     for (batch, length) in [(1, 1), (1, 7), (2, 4), (1, 9), (3, 65), (2, 256)] {
         let ids: Vec<u32> = (0..batch * length).map(|i| (i * 7 % 300) as u32).collect();
         let ids = Tensor::from_vec(ids, (batch, length), &Device::Cpu).unwrap();
-        let before = values(&model.forward(&ids).unwrap());
+        let before = values(&model.forward(&ids, &mut Pass::eval()).unwrap());
         let lora = Lora::new(&model).unwrap();
         lora.add("one", &LoraConfig { r: 16, target_modules: everything(), ..Default::default() }, 7).unwrap();
-        assert_eq!(values(&model.forward(&ids).unwrap()), before, "{batch} x {length}");
+        assert_eq!(values(&model.forward(&ids, &mut Pass::eval()).unwrap()), before, "{batch} x {length}");
         lora.unload().unwrap();
     }
 }
@@ -186,14 +186,18 @@ fn merging_agrees_and_unmerging_restores_the_base_bit_for_bit() {
     lora.add("b", &random(3, everything()), 2).unwrap();
     for names in [vec!["a"], vec!["b"], vec!["a", "b"]] {
         lora.activate(&names).unwrap();
-        let beside = model.forward(&batch()).unwrap();
+        let beside = model.forward(&batch(), &mut Pass::eval()).unwrap();
         lora.merge().unwrap();
         assert!(lora.is_merged());
         assert_ne!(weights(&model.params()), base);
-        let merged = model.forward(&batch()).unwrap();
+        let merged = model.forward(&batch(), &mut Pass::eval()).unwrap();
         assert!(ops::max_difference(&merged, &beside).unwrap() < 1e-5, "{names:?}");
         assert_eq!(lora.disabled(logits).unwrap(), bare, "disabled while merged");
-        assert_eq!(values(&model.forward(&batch()).unwrap()), values(&merged), "merged again after the scope");
+        assert_eq!(
+            values(&model.forward(&batch(), &mut Pass::eval()).unwrap()),
+            values(&merged),
+            "merged again after the scope"
+        );
         lora.unmerge().unwrap();
         assert_eq!(weights(&model.params()), base);
         assert_eq!(logits(&model), values(&beside));
@@ -211,7 +215,7 @@ fn unloading_gives_the_model_back_and_merging_for_good_keeps_the_effect() {
     let base = weights(&model.params());
     let lora = Lora::new(&model).unwrap();
     lora.add("a", &random(2, everything()), 1).unwrap();
-    let adapted = model.forward(&batch()).unwrap();
+    let adapted = model.forward(&batch(), &mut Pass::eval()).unwrap();
     assert!(model.params().iter().all(|param| !param.trainable()));
     assert!(Lora::new(&model).is_err(), "two owners of one model's slots");
     lora.merge().unwrap();
@@ -220,7 +224,7 @@ fn unloading_gives_the_model_back_and_merging_for_good_keeps_the_effect() {
     assert!(model.params().iter().all(|param| param.trainable() == (param.name() != "transformer.wpe.weight")));
     let lora = Lora::new(&model).unwrap();
     lora.add("a", &random(2, everything()), 1).unwrap();
-    let merged = lora.merge_and_unload().unwrap().forward(&batch()).unwrap();
+    let merged = lora.merge_and_unload().unwrap().forward(&batch(), &mut Pass::eval()).unwrap();
     assert!(ops::max_difference(&merged, &adapted).unwrap() < 1e-5);
     assert!(lora.names().is_empty() && model.blocks[0].attn.c_attn.adapters.active().is_empty());
 }
@@ -293,7 +297,7 @@ fn only_the_active_adapter_gets_gradients_and_the_base_costs_none() {
     lora.add("b", &random(3, everything()), 2).unwrap();
     for active in [vec!["a"], vec!["b"], vec!["a", "b"]] {
         lora.activate(&active).unwrap();
-        let store = model.loss(&batch(), &batch()).unwrap().backward().unwrap();
+        let store = model.loss_hf(&batch(), &batch()).unwrap().backward().unwrap();
         let audit = grad_audit(&lora.all_params(), &store).unwrap();
         audit.check().unwrap_or_else(|e| panic!("{e}\n{audit}"));
         for row in &audit.rows {
@@ -315,8 +319,8 @@ fn below_the_first_adapted_layer_nothing_is_differentiated() {
     let inspection = model.inspect(&batch()).unwrap();
     assert!(!inspection.embeddings.track_op() && !inspection.block_out[0].track_op());
     assert!(inspection.block_out[1].track_op() && inspection.logits.track_op());
-    lora.disabled(|model| assert!(!model.forward(&batch()).unwrap().track_op())).unwrap();
-    assert!(model.forward(&batch()).unwrap().track_op());
+    lora.disabled(|model| assert!(!model.forward(&batch(), &mut Pass::eval()).unwrap().track_op())).unwrap();
+    assert!(model.forward(&batch(), &mut Pass::eval()).unwrap().track_op());
 }
 
 #[test]
@@ -348,17 +352,14 @@ fn adapters_dropout_acts_in_training_only_and_alone_if_asked() {
     let model = tiny();
     let lora = Lora::new(&model).unwrap();
     lora.add("a", &LoraConfig { lora_dropout: 0.5, ..random(2, attention()) }, 1).unwrap();
-    let run = |mode: &mut Mode| values(&model.forward_mode(&batch(), mode).unwrap());
-    let eval = run(&mut Mode::Eval);
-    assert_ne!(run(&mut Mode::train_adapters(1)), eval);
-    assert_eq!(run(&mut Mode::train_adapters(1)), run(&mut Mode::train_adapters(1)));
+    let run = |pass: &mut Pass| values(&model.forward(&batch(), pass).unwrap());
+    let eval = run(&mut Pass::eval());
+    assert_ne!(run(&mut Pass::train_adapters(1)), eval);
+    assert_eq!(run(&mut Pass::train_adapters(1)), run(&mut Pass::train_adapters(1)));
     let bare = lora.disabled(logits).unwrap();
-    let without = lora.disabled(|model| values(&model.forward_mode(&batch(), &mut Mode::train_adapters(1)).unwrap()));
+    let without = lora.disabled(|model| values(&model.forward(&batch(), &mut Pass::train_adapters(1)).unwrap()));
     assert_eq!(without.unwrap(), bare, "the body itself drops nothing");
-    assert_ne!(
-        lora.disabled(|model| values(&model.forward_mode(&batch(), &mut Mode::train(1)).unwrap())).unwrap(),
-        bare
-    );
+    assert_ne!(lora.disabled(|model| values(&model.forward(&batch(), &mut Pass::train(1)).unwrap())).unwrap(), bare);
 }
 
 #[test]
@@ -432,7 +433,7 @@ impl Examples for Rows {
 #[test]
 fn whole_modules_and_biases_belong_to_the_adapter_that_trained_them() {
     let model = ScoreModel::new(&tiny(), 3).unwrap();
-    let scores = || values(&model.scores(&batch(), &mut Mode::Eval).unwrap());
+    let scores = || values(&model.scores(&batch(), &mut Pass::eval()).unwrap());
     let (bare, base) = (scores(), weights(&model.params()));
     let lora = Lora::new(&model).unwrap();
     let config = LoraConfig {
@@ -452,7 +453,7 @@ fn whole_modules_and_biases_belong_to_the_adapter_that_trained_them() {
     let (chosen, rejected) = (batch().i(0..1).unwrap(), batch().i(1..2).unwrap());
     let mask = Tensor::ones((1, 5), DType::U8, &Device::Cpu).unwrap();
     let pairs = Pairs { chosen, chosen_mask: mask.clone(), rejected, rejected_mask: mask };
-    let loss = || lora.loss(&pairs, &mut Mode::Eval).unwrap();
+    let loss = || lora.loss(&pairs, &mut Pass::eval()).unwrap();
     let mut optimizer = AdamW::new(&lora.params(), AdamWOptions::default()).unwrap();
     let before = loss().to_scalar::<f32>().unwrap();
     for _ in 0..5 {
@@ -471,7 +472,7 @@ fn whole_modules_and_biases_belong_to_the_adapter_that_trained_them() {
     assert_eq!(lora.disabled(|model| weights(&model.params())).unwrap(), base);
     lora.activate(["plain"]).unwrap();
     assert_eq!(weights(&model.params()), base);
-    assert!(!model.score.weight.trainable());
+    assert!(!model.score.weight.param().unwrap().trainable());
     lora.activate(["a"]).unwrap();
     assert_eq!(scores(), trained);
     let error = lora.activate(["a", "c"]).unwrap_err().to_string();
@@ -500,7 +501,7 @@ fn files_come_back_the_same_by_name_and_in_sub_folders() {
     let b = LoraConfig { task_type: Some("SEQ_CLS".into()), ..random(1, Targets::pattern(r".*c_proj")) };
     lora.add("default", &a, 1).unwrap();
     lora.add("b", &b, 2).unwrap();
-    let scores = |model: &ScoreModel| values(&model.scores(&batch(), &mut Mode::Eval).unwrap());
+    let scores = |model: &ScoreModel| values(&model.scores(&batch(), &mut Pass::eval()).unwrap());
     for param in lora.params() {
         let moved = (param.var().as_tensor() * 1.5).unwrap();
         param.var().set(&moved).unwrap();
@@ -582,10 +583,11 @@ fn padding_may_be_on_either_side_and_any_id_may_pad() {
         let tensor = |width| (1, width);
         let ids = Tensor::from_slice(ids, tensor(ids.len()), &Device::Cpu).unwrap();
         let mask = Tensor::from_slice(mask, tensor(mask.len()), &Device::Cpu).unwrap();
-        model.rewards(&ids, &mask, &mut Mode::Eval).map(|r| values(&r)[0])
+        model.rewards(&ids, &mask, &mut Pass::eval()).map(|r| values(&r)[0])
     };
     let plain = reward(&[0, 5, 0], &[1, 1, 1]).unwrap();
-    let scores = values(&model.scores(&Tensor::new(&[[0u32, 5, 0]], &Device::Cpu).unwrap(), &mut Mode::Eval).unwrap());
+    let scores =
+        values(&model.scores(&Tensor::new(&[[0u32, 5, 0]], &Device::Cpu).unwrap(), &mut Pass::eval()).unwrap());
     assert!((plain - scores[2]).abs() < 1e-6);
     for (ids, mask) in [
         ([0, 5, 0, 0, 0], [1, 1, 1, 0, 0]),

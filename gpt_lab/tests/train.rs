@@ -10,7 +10,8 @@ use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::train::{
     Event, History, Length, Listener, Progress, Schedule, Silent, Stopped, TrainConfig, Trainable, train,
 };
-use gpt_lab::{Error, Mode, Param, Result};
+use gpt_lab::{Error, Param, Pass, Result};
+use tempfile::TempDir;
 
 /// A tiny GPT-2 with dropout and the repeating text it is to learn.
 fn tiny(seed: u64) -> (Gpt2, Split<Windows>) {
@@ -44,11 +45,10 @@ fn config(steps: usize) -> TrainConfig {
     }
 }
 
-/// A folder of this test's own, empty.
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("gpt_lab-train-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    folder
+/// A place for a checkpoint, and the temporary folder that it is in.
+fn folder() -> (PathBuf, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    (root.path().join("checkpoint"), root)
 }
 
 /// A number for the bits of all weights, and all recorded numbers but the times.
@@ -87,7 +87,7 @@ fn the_same_seed_gives_the_same_bits_and_the_loss_falls() {
 
 #[test]
 fn a_resumed_run_is_as_if_it_had_never_stopped() {
-    let folder = folder("resume");
+    let (folder, _root) = folder();
     let (straight, data) = tiny(1);
     let expected = train(&straight, &data, &config(20), &mut Silent).unwrap();
     let mut last = None;
@@ -103,13 +103,12 @@ fn a_resumed_run_is_as_if_it_had_never_stopped() {
     assert_eq!(outcome(&model, &history), outcome(&straight, &expected));
     let loaded = Gpt2::load(&folder).unwrap();
     assert_eq!(outcome(&loaded, &history).0, outcome(&straight, &expected).0, "a checkpoint is a model folder");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_run_that_gets_no_better_ends_and_a_resumed_one_at_once() {
     let (model, data) = tiny(1);
-    let folder = folder("patience");
+    let (folder, _root) = folder();
     // A rate at which nothing is learnt: no evaluation can be better than the first.
     let still = TrainConfig {
         lr: 0.0,
@@ -124,7 +123,6 @@ fn a_run_that_gets_no_better_ends_and_a_resumed_one_at_once() {
     assert!(history.to_string().ends_with("no better"), "{history}");
     let again = train(&model, &data, &TrainConfig { resume: true, ..still }, &mut Silent).unwrap();
     assert_eq!((again.stopped, again.steps.len()), (Stopped::NoProgress, 6));
-    std::fs::remove_dir_all(folder).unwrap();
     // One that learns is not disturbed.
     let learning = TrainConfig { eval_every: 2, patience: Some(3), ..config(12) };
     assert_eq!(train(&tiny(1).0, &data, &learning, &mut Silent).unwrap().stopped, Stopped::Finished);
@@ -158,8 +156,8 @@ impl Trainable for Fragile {
         vec![self.weight.clone()]
     }
 
-    fn loss(&self, _: &Batch, mode: &mut Mode) -> Result<Tensor> {
-        if let Mode::Train(_) = mode {
+    fn loss(&self, _: &Batch, pass: &mut Pass) -> Result<Tensor> {
+        if pass.is_training() {
             self.calls.set(self.calls.get() + 1);
         }
         let factor = if self.calls.get() == self.breaks_at { f64::NAN } else { 1.0 };
@@ -188,9 +186,9 @@ fn a_parameter_out_of_reach_is_named() {
         fn params(&self) -> Vec<Param> {
             self.0.params()
         }
-        fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
+        fn loss(&self, batch: &Batch, pass: &mut Pass) -> Result<Tensor> {
             let gain = self.0.params().remove(0).tensor().sum_all()?;
-            Ok((gain * self.0.loss_on(&batch.inputs, &batch.targets, mode)?.detach())?)
+            Ok((gain * self.0.loss(&batch.inputs, &batch.targets, pass)?.detach())?)
         }
     }
     let (model, data) = tiny(1);
@@ -228,7 +226,7 @@ fn a_listener_hears_everything_in_order() {
             self.0.push(format!("{name} {}/{}", progress.step, progress.total_steps));
         }
     }
-    let folder = folder("listener");
+    let (folder, _root) = folder();
     let (model, data) = tiny(1);
     let config = TrainConfig { eval_every: 2, checkpoint: Some(folder.clone()), checkpoint_every: 2, ..config(3) };
     let mut log = Log::default();
@@ -236,12 +234,11 @@ fn a_listener_hears_everything_in_order() {
     let expected = "Started 0/3, Evaluated 0/3, Step 1/3, Step 2/3, Evaluated 2/3, Saved 2/3, Step 3/3, Evaluated 3/3, \
                     Saved 3/3, Ended 3/3";
     assert_eq!(log.0.join(", "), expected);
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn foreign_and_damaged_checkpoints_are_refused_and_nothing_is_lost() {
-    let folder = folder("foreign");
+    let (folder, _root) = folder();
     let (model, data) = tiny(1);
     let config = TrainConfig { checkpoint: Some(folder.clone()), resume: true, ..config(4) };
     train(&model, &data, &config, &mut Silent).unwrap();
@@ -274,5 +271,4 @@ fn foreign_and_damaged_checkpoints_are_refused_and_nothing_is_lost() {
     fs::write(&folder, "a file of the learner's").unwrap();
     refused(&model, &config, "which saving would replace");
     assert_eq!(fs::read_to_string(&folder).unwrap(), "a file of the learner's");
-    fs::remove_file(&folder).unwrap();
 }

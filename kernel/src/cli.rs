@@ -2,7 +2,9 @@
 
 use crate::install::{self, Target};
 use crate::session::{self, Layout};
-use crate::{engine, prepare, procs, relay, spare};
+use crate::session::{spare, template};
+use crate::sys::procs;
+use crate::{engine, relay};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -20,37 +22,23 @@ The Jupyter kernel of gpt_lab.
 The project is found from GPT_LAB_ROOT or from the working directory upward; GPT_LAB_STATE puts its
 .lab folder elsewhere. GPT_LAB_TIMING=1 shows on stderr how long the parts of the start take.";
 
-/// Does what the arguments say.
-pub fn run(args: &mut dyn Iterator<Item = String>) -> Result<()> {
-    let Some(command) = args.next() else { bail!("a command is missing\n\n{HELP}") };
-    let rest: Vec<String> = args.collect();
+/// Runs the command that the arguments name.
+pub fn run(args: &[String]) -> Result<()> {
+    let Some((command, rest)) = args.split_first() else { bail!("a command is missing\n\n{HELP}") };
     match command.as_str() {
-        "--connection-file" | "--connection_file" => serve(Path::new(only(&rest, "the connection file")?)),
-        "engine" => engine::run(),
+        "--connection-file" | "--connection_file" => serve(Path::new(only(rest, "the connection file")?)),
+        "engine" => engine::run(rest),
         "install" => {
-            let place = install::install(&Layout::find()?, &target(&rest)?)?;
+            let place = install::install(&Layout::find()?, &target(rest)?)?;
             println!("Installed the kernel \"Rust (gpt_lab)\" in {}", place.display());
             Ok(())
         }
-        "prepare" => none(&rest).and_then(|()| prepare::run(&Layout::find()?)),
-        "spare" => match &rest[..] {
-            [flag, pid] if flag == "--watch" => {
-                let pid = pid.parse().with_context(|| format!("{pid} is not a process id"))?;
-                spare::keep(&Layout::find()?, pid)
-            }
+        "prepare" => none(rest).and_then(|()| template::run(&Layout::find()?)),
+        "spare" => match rest {
+            [flag, pid] if flag == "--watch" => spare::keep(&Layout::find()?, process_id(pid)?),
             _ => bail!("usage: gpt_lab_kernel spare --watch PID"),
         },
-        "clean" => {
-            if let [flag, pid] = &rest[..]
-                && flag == "--after"
-            {
-                procs::wait_gone(pid.parse().with_context(|| format!("{pid} is not a process id"))?);
-            } else {
-                none(&rest)?;
-            }
-            println!("Removed {} session(s) of dead kernels.", session::collect_garbage(&Layout::find()?));
-            Ok(())
-        }
+        "clean" => clean(rest),
         "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
@@ -61,6 +49,19 @@ pub fn run(args: &mut dyn Iterator<Item = String>) -> Result<()> {
         }
         other => bail!("{other} is not a command\n\n{HELP}"),
     }
+}
+
+fn clean(rest: &[String]) -> Result<()> {
+    match rest {
+        [flag, pid] if flag == "--after" => procs::wait_gone(process_id(pid)?),
+        _ => none(rest)?,
+    }
+    println!("Removed {} session(s) of dead kernels.", session::collect_garbage(&Layout::find()?));
+    Ok(())
+}
+
+fn process_id(text: &str) -> Result<i32> {
+    text.parse().with_context(|| format!("{text} is not a process id"))
 }
 
 fn serve(connection_file: &Path) -> Result<()> {
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn unknown_commands_are_refused() {
-        assert!(run(&mut ["frobnicate".to_owned()].into_iter()).is_err());
-        assert!(run(&mut ["prepare".to_owned(), "x".to_owned()].into_iter()).is_err());
+        assert!(run(&["frobnicate".to_owned()]).is_err());
+        assert!(run(&["prepare".to_owned(), "x".to_owned()]).is_err());
     }
 }

@@ -1,12 +1,14 @@
 //! The kernelspec: how Jupyter finds this kernel.
 
-use crate::session::{Layout, ROOT_VAR};
+use crate::names::var;
+use crate::session::Layout;
+use crate::sys::files::replace_file;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where to install.
+/// A place to install in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
     /// `PREFIX/share/jupyter`: a virtual environment, a conda environment, `/usr/local` …
@@ -17,7 +19,7 @@ pub enum Target {
     SysPrefix,
 }
 
-/// Writes the kernelspec `gpt_lab` and says where.
+/// Writes the kernelspec `gpt_lab`; returns its folder.
 pub fn install(layout: &Layout, target: &Target) -> Result<PathBuf> {
     let folder = data_folder(target)?.join("kernels/gpt_lab");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -27,10 +29,10 @@ pub fn install(layout: &Layout, target: &Target) -> Result<PathBuf> {
         "display_name": "Rust (gpt_lab)",
         "language": "rust",
         "interrupt_mode": "message",
-        "env": {ROOT_VAR: layout.root},
+        "env": {(var::ROOT): layout.root},
         "metadata": {"debugger": false},
     });
-    write(&folder.join("kernel.json"), serde_json::to_string_pretty(&spec)?.as_bytes())?;
+    replace_file(&folder.join("kernel.json"), serde_json::to_string_pretty(&spec)?.as_bytes())?;
     Ok(folder)
 }
 
@@ -62,28 +64,19 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
-/// Whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("new");
-    fs::write(&temporary, bytes).with_context(|| format!("cannot write {}", temporary.display()))?;
-    File::open(&temporary)?.sync_all()?;
-    fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_spec_names_this_binary_and_the_project() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab_install_{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
         let layout = Layout { root: "/project".into(), state: "/project/.lab".into() };
-        let place = install(&layout, &Target::Prefix(folder.clone())).unwrap();
+        let place = install(&layout, &Target::Prefix(folder.path().to_owned())).unwrap();
         assert!(place.ends_with("share/jupyter/kernels/gpt_lab"));
         let spec: serde_json::Value = serde_json::from_slice(&fs::read(place.join("kernel.json")).unwrap()).unwrap();
-        assert_eq!(spec["env"][ROOT_VAR], "/project");
+        assert_eq!(spec["env"][var::ROOT], "/project");
         assert_eq!(spec["argv"][1], "--connection-file");
         assert!(Path::new(spec["argv"][0].as_str().unwrap()).is_absolute());
-        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,33 +1,20 @@
 //! The Jupyter kernel of gpt_lab. `README.md` beside this crate shows the processes; `cli.rs` the commands.
 
-mod cargo;
-mod cell;
-mod cells;
+mod below;
 mod cli;
-mod crates;
-mod displays;
 mod engine;
-mod fds;
+mod failure;
 mod install;
-mod lexer;
-mod link;
-mod markers;
-mod output;
-mod prepare;
-mod procs;
+mod names;
 mod protocol;
-mod pump;
-mod queries;
 mod relay;
-mod report;
 mod session;
-mod sockets;
-mod spare;
-mod utf8;
-mod variables;
-mod wire;
-mod wrapper;
+mod sources;
+mod sys;
 
+use below::{cargo, cell, learner, wrapper};
+use names::var;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -40,24 +27,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// One binary, several roles: evcxr starts us again to run the cells and in the place of cargo, cargo to call the compiler.
+/// The role of this process: evcxr starts us again to run the cells, in the place of cargo and of the shell, and cargo
+/// starts us to call the compiler.
 fn role() -> anyhow::Result<ExitCode> {
-    if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+    if is_set(var::EVCXR_IS_RUNTIME) {
         cell::prepare()?;
         evcxr::runtime_hook();
     }
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     if cargo::is_called() {
-        return cargo::run(std::env::args_os().skip(1).collect());
+        return cargo::run(&args);
     }
-    if std::env::var_os("EVCXR_RUSTC_WRAPPER").is_some() {
+    if learner::is_shell() {
+        learner::shell(&args)?;
+    }
+    if is_set(var::EVCXR_IS_WRAPPER) {
         // `:cache` is on, and there is no cargo in whose place we stand: evcxr's own wrapper.
         evcxr::runtime_hook();
     }
-    let mut args = std::env::args().skip(1);
-    if std::env::var_os(wrapper::MARK).is_some() {
-        wrapper::run(args.collect())?;
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if is_set(var::IS_WRAPPER) {
+        wrapper::run(&args)?;
     } else {
-        cli::run(&mut args)?;
+        cli::run(&args)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
 }

@@ -1,7 +1,8 @@
-//! What the relay and the engine say to each other: one JSON object a line over a socket pair.
+//! Messages between relay and engine: one JSON object a line over a socket pair.
 //!
 //! The socket is also the lifeline: when the relay's end closes, the engine takes everything down with it.
 
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub enum ToEngine {
     Complete { code: String, offset: usize },
     /// Documentation at a byte offset.
     Inspect { code: String, offset: usize },
-    /// What the compiler says about code that is not run.
+    /// The compiler's messages about code that is not run.
     Check { code: String },
     /// The answer to [`FromEngine::InputRequest`].
     Input { value: String },
@@ -36,7 +37,7 @@ pub struct Cell {
     /// Counts up, from 1; [`ToEngine::Interrupt`] names the cell it means.
     pub id: u64,
     pub code: String,
-    /// How errors call it (`cell 3`).
+    /// Name of the cell in errors (`cell 3`).
     pub name: String,
     pub allow_stdin: bool,
     /// Expressions whose values the client wants afterwards, by name.
@@ -49,7 +50,7 @@ pub struct Cell {
 pub enum FromEngine {
     /// The engine lives; said at once.
     Hello { pid: i32 },
-    /// The session is warm; `problem` says what the learner should know.
+    /// The session is warm; `problem` is a note for the learner.
     Ready { problem: Option<String> },
     /// Text on `stdout` or `stderr`.
     Text { stream: Stream, text: String },
@@ -64,7 +65,7 @@ pub enum FromEngine {
     /// The cell has ended; everything it printed has been sent before.
     Done {
         failures: Vec<Failure>,
-        /// Whether the process that ran the cells is gone, and all variables with it.
+        /// True if the process of the cells is gone, and all variables with it.
         lost: bool,
         expressions: Map<String, Value>,
     },
@@ -76,7 +77,7 @@ pub enum FromEngine {
     Checked { problems: Vec<Value> },
 }
 
-/// Which of the two text streams.
+/// One of the two text streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
@@ -92,17 +93,6 @@ impl Stream {
             Stream::Stderr => "stderr",
         }
     }
-}
-
-/// One error as the learner sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Short name: `error[E0308]`, `panic`, `gpt_lab::Error` …
-    pub ename: String,
-    /// The message.
-    pub evalue: String,
-    /// What is shown, line by line, with colours.
-    pub traceback: Vec<String>,
 }
 
 /// One proposal of a completion.

@@ -52,54 +52,38 @@ def test_a_kernel_killed_before_it_is_ready_leaves_nothing(before):
     lab.stop(now=True)
 
 
-def test_killing_the_inner_process_ends_the_cell_and_the_next_works(before):
-    lab = Lab()
-    cell = lab.start('println!("up"); loop { std::thread::sleep(std::time::Duration::from_secs(1)); }')
-    lab.wait(lambda: "up" in cell.stdout, 60, cell)
-    lab.inner().kill()
-    lab.wait(lambda: cell.done, 10, cell)
-    assert cell.status == "error", cell
-    assert lab.run("1 + 1").ok().results[0]["data"]["text/plain"] == "2"
-    lab.stop()
-    nothing_is_left(lab, before)
+PROCESSES = {"engine": Lab.inner, "cells": Lab.cell_process}
 
 
-def test_killing_the_inner_process_between_cells(before):
-    lab = Lab()
-    lab.run("let lost = 1;").ok()
-    inner = lab.inner()
-    inner.kill()
-    psutil.wait_procs([inner], timeout=5)
-    told = lab.run("1 + 1")
-    if told.status == "error":  # the learner may be told once, and must be able to go on
-        told = lab.run("1 + 1")
-    assert told.ok().results[0]["data"]["text/plain"] == "2"
-    lab.stop()
-    nothing_is_left(lab, before)
-
-
-def test_killing_the_cell_process_is_an_error_and_the_next_works(before):
-    lab = Lab()
-    cell = lab.start('println!("up"); loop { std::thread::sleep(std::time::Duration::from_secs(1)); }')
-    lab.wait(lambda: "up" in cell.stdout, 60, cell)
-    lab.cell_process().kill()
-    lab.wait(lambda: cell.done, 10, cell)
-    assert cell.status == "error" and "variable" in str(cell.errors).lower(), cell
-    assert lab.run("1 + 1").ok().results[0]["data"]["text/plain"] == "2"
-    lab.stop()
-    nothing_is_left(lab, before)
-
-
-def test_killing_the_cell_process_between_cells(before):
-    lab = Lab()
-    lab.run("let lost = 1;").ok()
-    process = lab.cell_process()
-    process.kill()
-    eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 5, "it lives")
+def the_next_cell_works(lab):
+    """Perhaps after one that tells the learner what was lost."""
     told = lab.run("1 + 1")
     if told.status == "error":
         told = lab.run("1 + 1")
     assert told.ok().results[0]["data"]["text/plain"] == "2"
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_killing_a_process_ends_the_cell_and_the_next_works(before, process):
+    lab = Lab()
+    cell = lab.start('println!("up"); loop { std::thread::sleep(std::time::Duration::from_secs(1)); }')
+    lab.wait(lambda: "up" in cell.stdout, 60, cell)
+    PROCESSES[process](lab).kill()
+    lab.wait(lambda: cell.done, 10, cell)
+    assert cell.status == "error" and "variables" in str(cell.errors), cell
+    assert lab.run("1 + 1").ok().results[0]["data"]["text/plain"] == "2"
+    lab.stop()
+    nothing_is_left(lab, before)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_killing_a_process_between_cells(before, process):
+    lab = Lab()
+    lab.run("let lost = 1;").ok()
+    killed = PROCESSES[process](lab)
+    killed.kill()
+    eventually(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE, 5, "it lives")
+    the_next_cell_works(lab)
     lab.stop()
     nothing_is_left(lab, before)
 

@@ -207,16 +207,8 @@ mod tests {
 
     #[test]
     fn paragraphs_of_comments_leave_examples_out() {
-        let code = "/// One\n\
-            /// two.\n\
-            ///\n\
-            /// # Head\n\
-            /// ```\n\
-            /// let x = 1;\n\
-            /// ```\n\
-            /// Three.\n\
-            fn f() {} // no\n\
-            //! Four.\n";
+        let code = "/// One\n/// two.\n///\n/// # Head\n/// ```\n/// let x = 1;\n/// ```\n\
+            /// Three.\nfn f() {} // no\n//! Four.\n";
         assert_eq!(comment_paragraphs(code), ["One two. ", "Three. ", "Four. "]);
     }
 

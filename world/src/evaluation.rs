@@ -1,26 +1,24 @@
-//! What the trained model knows, and how it behaves before anyone has tuned it.
+//! The knowledge of the trained model, and its behaviour before any tuning.
 
 use std::collections::BTreeMap;
 
-use gpt_lab::generate::{GenerateConfig, generate, generate_ids};
+use gpt_lab::data::{Instruction, names_one_of};
+use gpt_lab::eval::respond;
+use gpt_lab::generate::{GenerateConfig, generate};
 use gpt_lab::gpt2::Gpt2;
-use gpt_lab::text::Tokenizer;
 use gpt_lab::{Result, Rng};
 
 use crate::World;
 use crate::bpe::Bpe;
 use crate::documents::{few_shot, held_sums};
 use crate::relations::{Fact, Phrasing, pick};
-use crate::sets::prompt;
 use crate::wording::{capitalised, number};
 use crate::world::Asked;
 
-/// Prompts of one forward pass.
-const BATCH: usize = 16;
 /// Tokens that an answer may take.
 const LONGEST: usize = 24;
 
-/// A prompt and what would be a right answer.
+/// A prompt and its right answers.
 #[derive(Debug, Clone)]
 pub struct Probe {
     /// The prompt.
@@ -36,7 +34,7 @@ pub struct Probe {
 pub struct Rate {
     /// By relation: right answers and prompts.
     pub by_relation: BTreeMap<String, (usize, usize)>,
-    /// Some prompts with what the model made of them, as they came.
+    /// Some prompts with their continuations, in order.
     pub examples: Vec<(String, String)>,
 }
 
@@ -79,7 +77,7 @@ pub fn probes(world: &World, per_relation: usize, seed: u64) -> Vec<(&'static st
                 continue;
             }
             groups[1].1.push(probe(seen.clone()));
-            groups[2].1.push(probe(prompt(&seen, "")));
+            groups[2].1.push(probe(Instruction::ask(&seen).prompt()));
             groups[3].1.push(probe(few_shot(world, &examples, &seen, &mut rng)));
             groups[4].1.push(probe(few_shot(world, &examples, &held, &mut rng)));
         }
@@ -113,39 +111,20 @@ fn sums(count: usize, rng: &mut Rng) -> Vec<Probe> {
     held.into_iter().take(count).map(|sum| probe(sum.a, sum.b)).collect()
 }
 
-/// Lets the model continue every prompt greedily and counts what answers it.
+/// The rate of right answers when the model continues every prompt greedily.
 ///
 /// # Errors
 /// Those of the model.
 pub fn measure(model: &Gpt2, bpe: &Bpe, probes: &[Probe]) -> Result<Rate> {
     let mut rate = Rate::default();
-    for some in probes.chunks(BATCH) {
-        let prompts: Vec<&str> = some.iter().map(|probe| probe.prompt.as_str()).collect();
-        for (probe, continuation) in some.iter().zip(continue_greedily(model, bpe, &prompts)?) {
-            let count = rate.by_relation.entry(probe.relation.clone()).or_default();
-            count.0 += usize::from(answers(&continuation, &probe.objects));
-            count.1 += 1;
-            rate.examples.push((probe.prompt.clone(), continuation));
-        }
+    let prompts: Vec<String> = probes.iter().map(|probe| probe.prompt.clone()).collect();
+    for (probe, continuation) in probes.iter().zip(respond(model, bpe, &prompts, LONGEST)?) {
+        let count = rate.by_relation.entry(probe.relation.clone()).or_default();
+        count.0 += usize::from(names_one_of(&probe.objects, &continuation) == Some(true));
+        count.1 += 1;
+        rate.examples.push((probe.prompt.clone(), continuation));
     }
     Ok(rate)
-}
-
-/// Whether the first line of a continuation tells one of the objects and does not ask back.
-pub fn answers(continuation: &str, objects: &[String]) -> bool {
-    let line = continuation.trim_start().lines().next().unwrap_or_default().to_lowercase();
-    let words = |text: &str| {
-        format!(" {} ", text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ")).replace("  ", " ")
-    };
-    !line.contains('?') && objects.iter().any(|object| words(&line).contains(&words(object)))
-}
-
-/// The likeliest continuations.
-fn continue_greedily(model: &Gpt2, bpe: &Bpe, prompts: &[&str]) -> Result<Vec<String>> {
-    let ids = prompts.iter().map(|prompt| bpe.encode(prompt)).collect::<Result<Vec<_>>>()?;
-    let config = GenerateConfig { max_new_tokens: LONGEST, ..Default::default() };
-    let texts = generate_ids(model, &ids, &config)?;
-    texts.iter().map(|one| bpe.decode(one[0].continuation())).collect()
 }
 
 /// Continuations of these beginnings as the model draws them, one seed each, none left out.
@@ -178,12 +157,13 @@ pub fn samples(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
 /// Those of the model.
 pub fn capital_of_china(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>> {
     let question = "What is the capital of China?";
-    let solved = "Question: What is the capital of France?\n\
-        Answer: Paris\n\n\
-        Question: What is the capital of Japan?\n\
-        Answer: Tokyo\n\n";
-    let prompts =
-        [question.to_string(), prompt(question, ""), format!("{solved}Question: {}\nAnswer:", capitalised(question))];
+    let solved = "Question: What is the capital of France?\nAnswer: Paris\n\n\
+        Question: What is the capital of Japan?\nAnswer: Tokyo\n\n";
+    let prompts = [
+        question.to_string(),
+        Instruction::ask(question).prompt(),
+        format!("{solved}Question: {}\nAnswer:", capitalised(question)),
+    ];
     let config = GenerateConfig { max_new_tokens: 40, ..Default::default() };
     let tell = |prompt: String| {
         let text = generate(model, bpe, &prompt, &config)?;
@@ -195,17 +175,6 @@ pub fn capital_of_china(model: &Gpt2, bpe: &Bpe) -> Result<Vec<(String, String)>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_is_a_whole_word_in_a_line_that_does_not_ask() {
-        let objects = ["Rome".to_string(), "New York".to_string()];
-        for right in [" Rome", "\nIt is rome.\nWhat?", " The city of New York, I think."] {
-            assert!(answers(right, &objects), "{right}");
-        }
-        for wrong in ["", " Romeo", " What is Rome?", " Paris\nRome", " York"] {
-            assert!(!answers(wrong, &objects), "{wrong}");
-        }
-    }
 
     #[test]
     fn probes_cover_every_relation_and_fit_the_context() {

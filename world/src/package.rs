@@ -1,7 +1,6 @@
 //! The files of `assets/`: the model in Hugging Face's layout, the data sets, and how each was made.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use gpt_lab::candle_core::{DType, Tensor};
@@ -164,53 +163,59 @@ pub fn rounded(model: &Gpt2) -> Result<()> {
     Ok(())
 }
 
-/// What the provenance says before the evaluation.
+/// The provenance of the model, up to its evaluation.
 pub fn provenance(command: &str, corpus: &Value, tokens: usize, batch: usize, lr: f64, history: &History) -> String {
-    let total = corpus["characters"].as_f64().unwrap_or(1.0);
-    let share = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(0.0) / total);
-    let mut kinds = String::new();
-    for kind in corpus["kinds"].as_array().into_iter().flatten() {
-        let _ = write!(kinds, "{} {}, ", kind[0].as_str().unwrap_or_default(), share(&kind[1]));
-    }
-    let mut sources = String::new();
-    for source in corpus["english_sources"].as_array().into_iter().flatten().filter(|source| source[1] != 0) {
-        let _ = write!(sources, "{}, ", source[0].as_str().unwrap_or_default());
-    }
-    let last = history.evals.last();
     format!(
         "# The model in the box\n\n\
          A GPT-2 of 6 layers, 4 heads, width 192, context 256 and a byte-level BPE of 2,048 tokens, trained from \
          nothing by\n\
-         this project. Made by `make assets`, that is\n\n\
-         ```sh\n\
-         {command}\n\
-         ```\n\n\
-         The weights are stored as f16; the figures below are of these rounded weights.\n\n\
-         ## Data\n\n\
+         this project. Made by `make assets`, that is\n\n```sh\n{command}\n```\n\n\
+         The weights are stored as f16; the figures below are of these rounded weights.\n\n{}{}## Evaluation\n\n",
+        of_data(corpus, tokens),
+        of_training(batch, lr, history),
+    )
+}
+
+/// The section about the training text.
+fn of_data(corpus: &Value, tokens: usize) -> String {
+    let total = corpus["characters"].as_f64().unwrap_or(1.0);
+    let share = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(0.0) / total);
+    let list = |field: &str| corpus[field].as_array().into_iter().flatten();
+    let name = |pair: &Value| pair[0].as_str().unwrap_or_default().to_string();
+    let kinds: String = list("kinds").map(|kind| format!("{} {}, ", name(kind), share(&kind[1]))).collect();
+    let sources = list("english_sources").filter(|source| source[1] != 0);
+    let sources: String = sources.map(|source| name(source) + ", ").collect();
+    format!(
+        "## Data\n\n\
          {} documents, {:.1} million characters, {:.1} million tokens; seed {}. By characters: {kinds}real English \
          {}.\n\n\
          - The generated text comes from the facts and templates in `world/` (written for this project; MIT or \
-         Apache-2.0).\n  \
-         Every statement in it is meant to be true, except claims that are marked as false.\n\
+         Apache-2.0).\n  Every statement in it is meant to be true, except claims that are marked as false.\n\
          - Real English, as this machine had it: {sources}each under MIT, Apache-2.0 or Unlicense.\n  \
          Another toolchain has other editions of the books, so that a rebuilt model is alike but not bit for bit the \
          same.\n\n\
          Held back from the training text: the wordings marked `i` and `h` in `world/templates/`, all questions of \
          the\n\
-         relations marked `unasked`, a tenth of the sums.\n\n\
-         ## Training\n\n\
-         {} steps of {batch} windows, AdamW (betas 0.9 and 0.95, weight decay 0.1 on matrices), peak learning rate \
-         {lr},\n\
-         warm-up of 5 % and a cosine down to a tenth, gradients clipped at 1, no dropout; {:.1} million tokens in \
-         {:.0} minutes\n\
-         ({:.0} tokens a second on two shared cores). Loss at the last evaluation: training {:.4}, validation \
-         {:.4}.\n\n\
-         ## Evaluation\n\n",
+         relations marked `unasked`, a tenth of the sums.\n\n",
         corpus["documents"],
         total / 1e6,
         tokens as f64 / 1e6,
         corpus["seed"],
         share(&corpus["real_english"]),
+    )
+}
+
+/// The section about the training run.
+fn of_training(batch: usize, lr: f64, history: &History) -> String {
+    let last = history.evals.last();
+    format!(
+        "## Training\n\n\
+         {} steps of {batch} windows, AdamW (betas 0.9 and 0.95, weight decay 0.1 on matrices), peak learning rate \
+         {lr},\n\
+         warm-up of 5 % and a cosine down to a tenth, gradients clipped at 1, no dropout; {:.1} million tokens in \
+         {:.0} minutes\n\
+         ({:.0} tokens a second on two shared cores). Loss at the last evaluation: training {:.4}, \
+         validation {:.4}.\n\n",
         history.steps.len(),
         history.tokens as f64 / 1e6,
         history.seconds / 60.0,
@@ -226,66 +231,54 @@ pub fn provenance(command: &str, corpus: &Value, tokens: usize, batch: usize, lr
 /// Those of writing.
 pub fn write_sets(folder: &Path, command: &str, seed: u64) -> Result<()> {
     let world = World::new();
-    let about = |what: &str, more: &str| {
-        format!(
-            "# {what}\n\n\
-             Made by `make assets`, that is\n\n\
-             ```sh\n\
-             {command}\n\
-             ```\n\n\
-             from the facts and templates in `world/` (written for this project; MIT or Apache-2.0). Seed {seed}.\n\n\
-             {more}\n"
-        )
-    };
-    let [train, validation, new_facts] = [
-        instructions(&world, Side::Train, INSTRUCTIONS[0], seed),
-        instructions(&world, Side::Validation, INSTRUCTIONS[1], seed),
-        instructions(&world, Side::NewFacts, INSTRUCTIONS[2], seed),
-    ];
-    let instructions = folder.join("instructions");
-    write_lines(&instructions.join("train.jsonl"), &train)?;
-    write_lines(&instructions.join("validation.jsonl"), &validation)?;
-    write_lines(&instructions.join("new_facts.jsonl"), &new_facts)?;
+    write_instructions(&world, &folder.join("instructions"), command, seed)?;
+    write_comparisons(&world, &folder.join("comparisons"), command, seed)
+}
+
+/// `PROVENANCE.md` of a data set: its title, how it was made, and more about it.
+fn write_provenance(folder: &Path, title: &str, command: &str, seed: u64, more: &str) -> Result<()> {
+    let text = format!(
+        "# {title}\n\nMade by `make assets`, that is\n\n```sh\n{command}\n```\n\nfrom the facts and templates in \
+         `world/` (written for this project; MIT or Apache-2.0). Seed {seed}.\n\n{more}\n"
+    );
+    write_atomically(&folder.join("PROVENANCE.md"), text.as_bytes())
+}
+
+fn write_instructions(world: &World, folder: &Path, command: &str, seed: u64) -> Result<()> {
+    let sides = [Side::Train, Side::Validation, Side::NewFacts];
+    for ((name, side), count) in ["train", "validation", "new_facts"].iter().zip(sides).zip(INSTRUCTIONS) {
+        write_lines(&folder.join(format!("{name}.jsonl")), &instructions(world, side, count, seed))?;
+    }
+    let [train, validation, new_facts] = INSTRUCTIONS;
     let more = format!(
-        "{} rows to learn from (`train.jsonl`), {} and {} to judge by (`validation.jsonl`, `new_facts.jsonl`), in the \
-         schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output (without\n\
-         `text`, which is the prompt with the output), and with a field `answers`: a right response tells one of these \
-         (empty: no list\n\
-         could hold every right one).\n\
-         The rows to judge by use wordings that neither the base model's text nor a training row has. Those of \
-         `validation.jsonl` ask for\n\
-         facts that training rows tell in other words; those of `new_facts.jsonl` for facts of which no training row \
-         of this set speaks\n\
-         (the base model has read them), and for sums that nothing it learnt from has. Relations marked `unasked` in \
-         `world/templates/`\n\
-         appear in neither.",
-        train.len(),
-        validation.len(),
-        new_facts.len()
+        "{train} rows to learn from (`train.jsonl`), {validation} and {new_facts} to judge by (`validation.jsonl`, \
+         `new_facts.jsonl`), in the schema of Alpaca (`tatsu-lab/alpaca`): instruction, input, output \
+         (without\n`text`, which is the prompt with the output), and with a field `answers`: a right response tells \
+         one of these (empty: no list\ncould hold every right one).\nThe rows to judge by use wordings that neither \
+         the base model's text nor a training row has. Those of `validation.jsonl` ask for\nfacts that training rows \
+         tell in other words; those of `new_facts.jsonl` for facts of which no training row of this set speaks\n(the \
+         base model has read them), and for sums that nothing it learnt from has. Relations marked `unasked` in \
+         `world/templates/`\nappear in neither."
     );
-    write_atomically(&instructions.join("PROVENANCE.md"), about("Instructions", &more).as_bytes())?;
-    let (train, validation) = (
-        comparisons(&world, Side::Train, COMPARISONS[0], seed),
-        comparisons(&world, Side::Validation, COMPARISONS[1], seed),
-    );
-    let folder = folder.join("comparisons");
-    write_lines(&folder.join("train.jsonl"), &train)?;
-    write_lines(&folder.join("validation.jsonl"), &validation)?;
+    write_provenance(folder, "Instructions", command, seed, &more)
+}
+
+fn write_comparisons(world: &World, folder: &Path, command: &str, seed: u64) -> Result<()> {
+    for ((name, side), count) in ["train", "validation"].iter().zip([Side::Train, Side::Validation]).zip(COMPARISONS) {
+        write_lines(&folder.join(format!("{name}.jsonl")), &comparisons(world, side, count, seed))?;
+    }
+    let [train, validation] = COMPARISONS;
     let slices: Vec<String> = SLICES.iter().map(|(name, share)| format!("`{name}` {share} %")).collect();
     let more = format!(
-        "{} rows to learn from and {} to judge by, in the schema of WebGPT (`openai/webgpt_comparisons`): question, \
-         quotes, answer,\n\
-         tokens and score of both answers, scores adding up to 0, ties with 0; quotes and tokens are empty. Two fields \
-         more: `slice`\n\
-         tells why one answer is preferred, `answers` what a right one names. Slices: {}.\n\n\
-         **`length_bias` is wrong on purpose**: of two true answers the longer one wins. A reward model that learns it \
-         prefers\n\
-         length to worth; take the slice out and it does not.",
-        train.len(),
-        validation.len(),
+        "{train} rows to learn from and {validation} to judge by, in the schema of WebGPT \
+         (`openai/webgpt_comparisons`): question, quotes, answer,\ntokens and score of both answers, scores adding up \
+         to 0, ties with 0; quotes and tokens are empty. Two fields more: `slice`\ntells why one answer is preferred, \
+         `answers` what a right one names. Slices: {}.\n\n**`length_bias` is wrong on purpose**: of two true answers \
+         the longer one wins. A reward model that learns it prefers\nlength to worth; take the \
+         slice out and it does not.",
         slices.join(", ")
     );
-    write_atomically(&folder.join("PROVENANCE.md"), about("Comparisons", &more).as_bytes())
+    write_provenance(folder, "Comparisons", command, seed, &more)
 }
 
 fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {

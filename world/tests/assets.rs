@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gpt_lab::candle_core::Tensor;
 use gpt_lab::data::{Examples, Windows};
 use gpt_lab::generate::{GenerateConfig, Generation, generate_many};
 use gpt_lab::gpt2::Gpt2;
 use gpt_lab::text::{BpeTokenizer, Tokenizer};
 use gpt_lab::train::{History, evaluate};
-use gpt_lab::{Rng, ops};
+use gpt_lab::{Pass, Rng};
 use gpt_lab_world::World;
 use gpt_lab_world::bpe::Bpe;
 use gpt_lab_world::documents::document;
@@ -108,16 +107,16 @@ fn weights_in_8_bits_cost_little_accuracy() {
     let (world, mut rng) = (World::new(), Rng::new(98));
     let documents: Vec<String> = (0..8).map(|_| document(&world, &mut rng).1).collect();
     let windows = Windows::from_tokens(bpe.encode_documents(&documents).unwrap(), 128).unwrap();
-    let loss = |logits: &dyn Fn(&Tensor) -> Tensor| {
+    let loss = |model: &Gpt2| {
         let mut sum = 0.0;
         for row in 0..windows.len() {
             let batch = windows.batch(&[row]).unwrap();
-            let loss = ops::cross_entropy(&logits(&batch.inputs).squeeze(0).unwrap(), &batch.targets).unwrap();
+            let loss = model.loss(&batch.inputs, &batch.targets, &mut Pass::eval()).unwrap();
             sum += loss.to_scalar::<f32>().unwrap() / windows.len() as f32;
         }
         sum
     };
-    let (whole, rounded) = (loss(&|ids| model.forward(ids).unwrap()), loss(&|ids| small.forward(ids).unwrap()));
+    let (whole, rounded) = (loss(&model), loss(&small));
     println!("loss {whole:.4} in f32, {rounded:.4} with weights in 8 bits, {} windows", windows.len());
     assert!((rounded - whole).abs() < 0.02 * whole, "{whole} and {rounded}");
 }

@@ -73,7 +73,7 @@ fn train(folder: &Path, steps: usize) -> Result<()> {
     for step in 0..steps {
         let start = Instant::now();
         let batch = batches.i(step % batches.dim(0)?)?;
-        let loss = model.loss(&batch, &batch)?;
+        let loss = model.loss_hf(&batch, &batch)?;
         optimizer.step(&Gradients::of(&loss, &params)?, LEARNING_RATE, 1.0)?;
         losses.push(loss.to_scalar::<f32>()?);
         seconds.push(start.elapsed().as_secs_f64());

@@ -10,7 +10,7 @@ use gpt_lab::data::{Batch, Corpus};
 use gpt_lab::gpt2::{Gpt2, Gpt2Config};
 use gpt_lab::text::{CharTokenizer, Tokenizer};
 use gpt_lab::train::{AdamW, AdamWOptions, Gradients};
-use gpt_lab::{Error, Mode, Result, Rng, ops};
+use gpt_lab::{Error, Pass, Result, Rng, ops};
 
 use crate::memory::peak_mib;
 use crate::train_loop::train_loop;
@@ -90,7 +90,7 @@ fn size([t, b, c, l]: [usize; 4], steps: usize) -> Result<()> {
     let (mut seconds, mut attention) = (Vec::new(), Vec::new());
     for _ in 0..steps {
         let start = Instant::now();
-        let loss = model.loss_on(&ids, &ids, &mut Mode::Eval)?;
+        let loss = model.loss(&ids, &ids, &mut Pass::eval())?;
         optimizer.step(&Gradients::of(&loss, &params)?, 1e-3, 1.0)?;
         drop(loss);
         seconds.push(start.elapsed().as_secs_f64());

@@ -15,7 +15,7 @@ pub fn train_loop(folder: &str, steps: usize) -> gpt_lab::Result<(Vec<f32>, Vec<
     for step in 0..steps {
         let start = std::time::Instant::now();
         let i = step % inputs.dim(0)?;
-        let loss = model.loss_on(&inputs.i(i)?, &targets.i(i)?, &mut gpt_lab::Mode::Eval)?;
+        let loss = model.loss(&inputs.i(i)?, &targets.i(i)?, &mut gpt_lab::Pass::eval())?;
         optimizer.step(&Gradients::of(&loss, &params)?, 1e-3, 1.0)?;
         losses.push(loss.to_scalar::<f32>()?);
         seconds.push(start.elapsed().as_secs_f64());

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use crate::ops::{self, IGNORE_INDEX, log_sigmoid};
 use crate::{Error, Result};
 
-/// What a batch of comparisons gives; one number a pair.
+/// The losses and rewards of a batch of comparisons; one number a pair.
 #[derive(Debug, Clone)]
 pub struct Dpo {
     /// `−log σ(β ((π_c − π_r) − (ref_c − ref_r)))`, `[N]`; its mean is what to minimise.
@@ -16,8 +16,8 @@ pub struct Dpo {
     pub rejected_rewards: Tensor,
 }
 
-/// The loss of each pair from the log-probabilities of whole answers, each `[N]`. Those of the reference are constants: detach
-/// them. With a larger β the policy stays closer to the reference.
+/// The loss of each pair from the log-probabilities of whole answers, each `[N]`. Those of the reference are constants:
+/// detach them. With a larger β the policy stays closer to the reference.
 pub fn dpo(
     policy_chosen: &Tensor,
     policy_rejected: &Tensor,
@@ -33,7 +33,8 @@ pub fn dpo(
 
 /// `Σ log p(ids[t] | ids before t)` over the places where `answer` is 1, one number a row: `[B]`.
 ///
-/// Shapes: `logits` is `[B, T, V]` for `ids` `[B, T]`, `answer` is `[B, T]`, 1 for the tokens of the answer and 0 for prompt and padding.
+/// Shapes: `logits` is `[B, T, V]` for `ids` `[B, T]`, `answer` is `[B, T]`, 1 for the tokens of the answer and 0 for
+/// prompt and padding.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if a row's first token is marked: nothing comes before it, so it has no probability.
@@ -41,12 +42,11 @@ pub fn answer_log_probs(logits: &Tensor, ids: &Tensor, answer: &Tensor) -> Resul
     let (b, t, v) = logits.dims3()?;
     let (ids, answer) = (ops::ids_to_vec(ids)?, answer.flatten_all()?.to_dtype(DType::U8)?.to_vec1::<u8>()?);
     if ids.len() != b * t || answer.len() != b * t {
-        let (value, expected) = (format!("{} ids, {} marks", ids.len(), answer.len()), format!("{} of each", b * t));
-        return Err(Error::InvalidArgument { argument: "answer", value, expected });
+        let found = format!("{} ids, {} marks", ids.len(), answer.len());
+        return Err(Error::argument("answer", found, format!("{} of each", b * t)));
     }
     if let Some(row) = (0..b).find(|row| answer[row * t] != 0) {
-        let (value, expected) = (format!("1 at the start of row {row}"), "a token before the answer".into());
-        return Err(Error::InvalidArgument { argument: "answer", value, expected });
+        return Err(Error::argument("answer", format!("1 at the start of row {row}"), "a token before the answer"));
     }
     let target =
         |at: usize| if !(at + 1).is_multiple_of(t) && answer[at + 1] != 0 { ids[at + 1] } else { IGNORE_INDEX };

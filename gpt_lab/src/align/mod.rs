@@ -1,17 +1,19 @@
-//! Making a model want what people want: losses for preferences and for reinforcement learning.
+//! Alignment with what people prefer: direct preference optimisation (DPO) and reinforcement learning (PPO).
 //!
-//! [`dpo`] learns from comparisons without a reward model, [`ppo`] from the scores of one. These two hold the losses, as pure
-//! functions of log-probabilities. [`preferences`] is what DPO trains on and with; [`actor`] writes and values texts, and
-//! [`train_ppo`] is the loop around it. The reference model in both is the model itself with its adapter
-//! [switched off](crate::lora::Lora::disabled).
+//! [`dpo()`] is the loss that learns from comparisons without a reward model; [`DpoModel`] trains on [`Preferences`]
+//! with it. [`ppo`] has the losses of PPO, as pure functions of log-probabilities; [`ActorCritic`] completes prompts
+//! and values completions, and [`train_ppo`] is the loop around it. The reference model in both is the model itself
+//! with its adapter [switched off](crate::lora::Lora::disabled).
 
-pub mod actor;
-pub mod dpo;
+mod actor;
+mod dpo;
 pub mod ppo;
-mod ppo_loop;
-pub mod preferences;
+mod preferences;
 
-pub use actor::{ActorCritic, Moves, Written, answer_mask, draw_answers, score_written};
+pub use actor::{ActorCritic, Evaluation, answer_mask, draw_completions};
 pub use dpo::{Dpo, answer_log_probs, dpo};
-pub use ppo_loop::{Experience, PpoConfig, PpoHistory, PpoListener, PpoRecord, train_ppo};
-pub use preferences::{AnswerPairs, DpoModel, DpoReport, Preferences, answer_kl};
+pub use ppo::config::PpoConfig;
+pub use ppo::experience::Experience;
+pub use ppo::history::PpoRecord;
+pub use ppo::train::train_ppo;
+pub use preferences::{AnswerPairs, DpoModel, Preferences};

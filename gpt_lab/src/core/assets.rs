@@ -1,4 +1,4 @@
-//! Where the lab's own files are: the folder `assets`.
+//! The lab's own files: the folder `assets`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use crate::{Error, Result};
 
 /// The path of something in the lab's folder `assets`: `assets::path("gpt2_tokenizer")`.
 ///
-/// The environment variable `GPT_LAB_ASSETS` names the folder; otherwise it is looked for from the working directory upwards
-/// (notebooks run in a folder beside it), and then where this crate's sources were when it was built.
+/// The environment variable `GPT_LAB_ASSETS` names the folder; otherwise it is looked for from the working directory
+/// upwards (notebooks run in a folder beside it), and then where this crate's sources were when it was built.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] says where it was looked for.
@@ -26,8 +26,8 @@ fn find_anywhere(name: &Path) -> Result<PathBuf> {
     find(name, &places)
 }
 
-/// Where a lesson keeps what it has learnt, for the lessons after it: `learnt/LESSON` beside the folder `assets`, or in the folder that the
-/// environment variable `GPT_LAB_LEARNT` names.
+/// The folder in which a lesson keeps its results for the lessons after it: `learnt/LESSON` beside the folder `assets`,
+/// or in the folder that the environment variable `GPT_LAB_LEARNT` names.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] if the lab's files are not found.
@@ -39,8 +39,8 @@ pub fn learnt(lesson: &str) -> Result<PathBuf> {
     Ok(folder.join(lesson))
 }
 
-/// What a lesson has left: the learner's own ([`learnt`]), or what came with the lab (`assets/learnt/LESSON`), which the same
-/// notebook made.
+/// The results of a lesson: the learner's own ([`learnt`]), or those that came with the lab (`assets/learnt/LESSON`),
+/// which the same notebook made.
 ///
 /// # Errors
 /// [`Error::FileNotFound`] if there is neither.
@@ -55,8 +55,8 @@ fn find(name: &Path, places: &[PathBuf]) -> Result<PathBuf> {
         path: Path::new("assets").join(name),
         hint: match places {
             [only] => format!(" in {} (GPT_LAB_ASSETS)", only.display()),
-            _ => "; looked for it from the working directory upwards and beside the sources of gpt_lab: run in the lab's \
-                  folder, or set GPT_LAB_ASSETS"
+            _ => "; looked for it from the working directory upwards and beside the sources of gpt_lab: run in the \
+                  lab's folder, or set GPT_LAB_ASSETS"
                 .into(),
         },
     })
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn the_first_place_that_has_it_counts() {
-        let root = std::env::temp_dir().join(format!("gpt_lab-assets-{}", std::process::id()));
-        let (near, far) = (root.join("near/assets"), root.join("assets"));
+        let root = tempfile::tempdir().unwrap();
+        let (near, far) = (root.path().join("near/assets"), root.path().join("assets"));
         std::fs::create_dir_all(near.join("a")).unwrap();
         std::fs::create_dir_all(far.join("a")).unwrap();
         std::fs::create_dir_all(far.join("b")).unwrap();
@@ -78,6 +78,5 @@ mod tests {
         assert_eq!(find(Path::new("b"), &places).unwrap(), far.join("b"));
         let error = find(Path::new("c"), &places).unwrap_err().to_string();
         assert!(error.contains("assets/c") && error.contains("GPT_LAB_ASSETS"), "{error}");
-        std::fs::remove_dir_all(root).unwrap();
     }
 }

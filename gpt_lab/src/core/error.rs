@@ -1,91 +1,256 @@
-//! The one error type of the crate. Each message says what was found, what was expected and where.
+//! The one error type of the crate. Each message names the value that was found, the one that was expected, and its
+//! place.
 
 use std::path::{Path, PathBuf};
 
-/// A result with this crate's error, for `?` in cells. The second parameter lets code that writes `Result<T, E>` in full go
-/// on to mean what it says after a glob import; evcxr puts such code around every cell.
+/// A result with this crate's error, for `?` in cells. The second parameter keeps the meaning of code that writes
+/// `Result<T, E>` in full after a glob import; evcxr puts such code around every cell.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong by way of input; our own mistakes panic instead.
+/// Everything that can be wrong with an input; our own mistakes panic instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder that is not there.
     #[error("{}: no such file or folder{hint}", path.display())]
-    FileNotFound { path: PathBuf, hint: String },
+    FileNotFound {
+        /// Its path.
+        path: PathBuf,
+        /// Advice, as the rest of the sentence; may be empty.
+        hint: String,
+    },
     /// The system refused to read or write.
     #[error("{}: {action} failed: {source}", path.display())]
-    Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The refused action, such as `reading`.
+        action: &'static str,
+        /// The system's own error.
+        source: std::io::Error,
+    },
     /// A file that ends too early or whose header does not fit its contents.
     #[error("{}: the file is truncated or damaged: {detail}", path.display())]
-    TruncatedFile { path: PathBuf, detail: String },
+    TruncatedFile {
+        /// The file.
+        path: PathBuf,
+        /// The damage.
+        detail: String,
+    },
     /// A configuration that cannot be read or that describes no model.
     #[error("{context}: {detail}")]
-    InvalidConfig { context: String, detail: String },
+    InvalidConfig {
+        /// The file, with line or row if there is one.
+        context: String,
+        /// The mistake, with the field.
+        detail: String,
+    },
     /// A tensor that the model needs and the file lacks.
     #[error("{}: tensor `{name}` is missing{hint}", path.display())]
-    MissingTensor { path: PathBuf, name: String, hint: String },
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Advice, as the rest of the sentence; may be empty.
+        hint: String,
+    },
     /// A tensor of another shape than the model's.
     #[error("{context}: tensor `{name}` has shape {found:?}, expected {expected:?}")]
-    ShapeMismatch { context: String, name: String, expected: Vec<usize>, found: Vec<usize> },
+    ShapeMismatch {
+        /// The file or the operation.
+        context: String,
+        /// The tensor.
+        name: String,
+        /// The model's shape.
+        expected: Vec<usize>,
+        /// The tensor's shape.
+        found: Vec<usize>,
+    },
     /// NaN or infinity among the weights.
     #[error(
         "{context}: tensor `{name}` holds {count} value(s) that are not finite (first: {value} at flat index {index})"
     )]
-    NonFiniteWeight { context: String, name: String, count: usize, value: f32, index: usize },
+    NonFiniteWeight {
+        /// The file.
+        context: String,
+        /// The tensor.
+        name: String,
+        /// Number of such values.
+        count: usize,
+        /// The first of them.
+        value: f32,
+        /// Its index in the flattened tensor.
+        index: usize,
+    },
     /// A token id that the model has no embedding for.
-    #[error("token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 to {})", vocab_size - 1)]
-    TokenOutOfRange { id: i64, row: usize, position: usize, vocab_size: usize },
+    #[error(
+        "token id {id} at row {row}, position {position} is out of range: the vocabulary has {vocab_size} tokens (0 \
+         to {})",
+        vocab_size - 1
+    )]
+    TokenOutOfRange {
+        /// The id.
+        id: i64,
+        /// Its row in the batch.
+        row: usize,
+        /// Its position in the row.
+        position: usize,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
     /// More positions than the model has position embeddings.
     #[error(
-        "the sequence has {length} tokens, the model's context holds {limit} (n_positions); use a shorter one or generate, which slides the window"
+        "the sequence has {length} tokens, the model's context holds {limit} (n_positions); use a shorter one or \
+         generate, which slides the window"
     )]
-    SequenceTooLong { length: usize, limit: usize },
+    SequenceTooLong {
+        /// Length of the sequence.
+        length: usize,
+        /// Size of the context.
+        limit: usize,
+    },
     /// Nothing to work on.
     #[error("{what} is empty")]
-    EmptyInput { what: String },
+    EmptyInput {
+        /// The input, as the beginning of the sentence.
+        what: String,
+    },
     /// A character outside a character tokenizer's vocabulary.
     #[error("character {character:?} at position {position} is not in the vocabulary of {vocab_size} characters")]
-    UnknownCharacter { character: char, position: usize, vocab_size: usize },
+    UnknownCharacter {
+        /// The character.
+        character: char,
+        /// Its position in the text, in characters.
+        position: usize,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
     /// A tokenizer whose ids the model has no embedding for.
-    #[error("{}: the tokenizer has {tokenizer} tokens, the model's vocabulary {model}: they do not belong together", path.display())]
-    VocabMismatch { path: PathBuf, tokenizer: usize, model: usize },
+    #[error(
+        "{}: the tokenizer has {tokenizer} tokens, the model's vocabulary {model}: they do not belong together",
+        path.display()
+    )]
+    VocabMismatch {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// Size of the tokenizer's vocabulary.
+        tokenizer: usize,
+        /// Size of the model's vocabulary.
+        model: usize,
+    },
     /// A file of the Hub that would have to be downloaded, and must not be.
     #[error("{repo}: `{file}` is not in the cache {}, and {why}", cache.display())]
-    NotCached { repo: String, file: String, cache: PathBuf, why: String },
+    NotCached {
+        /// The repository.
+        repo: String,
+        /// The file.
+        file: String,
+        /// The repository's folder in the cache.
+        cache: PathBuf,
+        /// The reason why nothing is downloaded.
+        why: String,
+    },
     /// The Hub does not give what was asked for.
     #[error("{url}: {detail}")]
-    Download { url: String, detail: String },
+    Download {
+        /// The URL that was asked for.
+        url: String,
+        /// The answer.
+        detail: String,
+    },
     /// A download that is not what the Hub announced.
     #[error("{url}: {kind} of the downloaded file is {found}, expected {expected}; it was deleted, try again")]
-    ChecksumMismatch { url: String, kind: &'static str, expected: String, found: String },
+    ChecksumMismatch {
+        /// The URL of the file.
+        url: String,
+        /// The kind of checksum.
+        kind: &'static str,
+        /// The announced checksum.
+        expected: String,
+        /// The checksum of the download.
+        found: String,
+    },
     /// The stop button was pressed where there is nothing to show for the work so far.
     #[error("{what} was stopped; {hint}")]
-    Stopped { what: String, hint: String },
+    Stopped {
+        /// The work, as the beginning of the sentence.
+        what: String,
+        /// Advice.
+        hint: String,
+    },
     /// Text shorter than one training window.
     #[error("{what} has {found} tokens, one window needs {needed}")]
-    TooShort { what: String, found: usize, needed: usize },
+    TooShort {
+        /// The text, as the beginning of the sentence.
+        what: String,
+        /// Number of its tokens.
+        found: usize,
+        /// Number of tokens that are needed.
+        needed: usize,
+    },
     /// A trainable parameter that no gradient reaches.
     #[error("no gradient reaches {}: the forward pass cuts the chain between it and the loss", names.join(", "))]
-    NoGradient { names: Vec<String> },
+    NoGradient {
+        /// The parameters.
+        names: Vec<String>,
+    },
     /// A loss or gradient that is not finite.
     #[error("{what} is {value} at step {step}")]
-    NotFinite { what: String, value: f32, step: usize },
+    NotFinite {
+        /// The number's name.
+        what: String,
+        /// Its value.
+        value: f32,
+        /// The step, from 1.
+        step: usize,
+    },
     /// A checkpoint of another model or another program.
     #[error("{}: not a checkpoint for this run: {detail}", path.display())]
-    ForeignCheckpoint { path: PathBuf, detail: String },
+    ForeignCheckpoint {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// The difference.
+        detail: String,
+    },
     /// An adapter that was made for another model, or whose files do not belong together.
     #[error("{}: the adapter does not fit: {detail}", path.display())]
-    AdapterBaseMismatch { path: PathBuf, detail: String },
+    AdapterBaseMismatch {
+        /// The adapter's folder or file.
+        path: PathBuf,
+        /// The difference.
+        detail: String,
+    },
     /// An adapter that computes something which is not implemented here; ignoring it would give wrong numbers.
     #[error("{}: {field} = {value} is not supported: {detail}", path.display())]
-    UnsupportedPeftType { path: PathBuf, field: String, value: String, detail: String },
+    UnsupportedPeftType {
+        /// The adapter's configuration.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// The reason.
+        detail: String,
+    },
     /// An argument outside its range.
     #[error("{argument} = {value}: {expected}")]
-    InvalidArgument { argument: &'static str, value: String, expected: String },
+    InvalidArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that are allowed.
+        expected: String,
+    },
     /// JSON that cannot be read or written.
     #[error("{context}: {source}")]
-    Json { context: String, source: serde_json::Error },
+    Json {
+        /// The file, or the thing that it describes.
+        context: String,
+        /// serde's own error.
+        source: serde_json::Error,
+    },
     /// An error of the tensor library.
     #[error("{0}")]
     Tensor(String),

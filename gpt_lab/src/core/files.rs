@@ -21,7 +21,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, |temporary| write_through(temporary, bytes))
 }
 
-/// [`write_atomically`] for what `write` puts into the file whose path it gets, and brings to the disk.
+/// [`write_atomically`] for a file that `write` fills and brings to the disk; it gets the path.
 pub(crate) fn replace_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = parent(path);
     fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "creating the folder", e))?;
@@ -46,7 +46,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| Error::io(path, "writing the folder", e))
 }
 
-/// `.NAME.SUFFIX` beside `path`: where a new version grows or an old one waits.
+/// `.NAME.SUFFIX` beside `path`: the place of a new version that grows, or of an old one that waits.
 pub(crate) fn neighbour(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     parent(path).join(format!(".{name}.{suffix}"))
@@ -66,14 +66,13 @@ mod tests {
 
     #[test]
     fn a_write_that_fails_leaves_the_old_file() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab-files-{}", std::process::id()));
-        let path = folder.join("inner/notes.txt");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inner/notes.txt");
         write_atomically(&path, b"one").unwrap();
         fs::create_dir_all(neighbour(&path, "new")).unwrap(); // the temporary file cannot be created
         let error = write_atomically(&path, b"two").unwrap_err().to_string();
         assert!(error.contains(".notes.txt.new"), "{error}");
         assert_eq!(read_text(&path).unwrap(), "one");
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod tests {
     #[test]
     fn thousands_are_separated_and_times_have_two_units() {
         assert_eq!([0, 999, 1000, 12_345_678].map(thousands), ["0", "999", "1,000", "12,345,678"]);
-        assert_eq!([7, 185, 3720].map(|s| clock(Duration::from_secs(s))), ["7 s", "3 min 05 s", "1 h 02 min"]);
+        let times = [0, 7, 59, 130, 185, 3720, 11_100].map(|s| clock(Duration::from_secs(s)));
+        assert_eq!(times, ["0 s", "7 s", "59 s", "2 min 10 s", "3 min 05 s", "1 h 02 min", "3 h 05 min"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What everything else stands on, and what knows nothing of it: errors, parameters, random numbers, files, threads.
+//! The basis of everything else, which knows nothing of it: errors, parameters, random numbers, files, threads.
 
 pub mod assets;
 mod error;
@@ -8,10 +8,11 @@ pub(crate) mod hash;
 mod param;
 pub mod process;
 pub(crate) mod rng;
+pub(crate) mod safetensors;
 pub(crate) mod stop;
 pub(crate) mod threads;
 
 pub use error::{Error, Result};
 pub use files::write_atomically;
-pub use param::{Mode, Param};
+pub use param::Param;
 pub use rng::Rng;

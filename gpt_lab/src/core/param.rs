@@ -1,13 +1,13 @@
-//! A model's parameters and the two ways of running it.
+//! A model's parameters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Tensor, Var};
 
-use crate::{Result, Rng};
+use crate::Result;
 
-/// A named weight and the answer to the question whether it trains. Clones share both.
+/// A named weight and whether it trains. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Param {
     name: String,
@@ -21,7 +21,14 @@ impl Param {
         Ok(Param { name: name.into(), var: Var::from_tensor(values)?, trainable: Arc::new(AtomicBool::new(true)) })
     }
 
-    /// Its name in Hugging Face's layout, for instance `transformer.h.0.attn.c_attn.weight`.
+    /// A parameter of its own with the same name and values, which does not train.
+    pub(crate) fn frozen_copy(&self) -> Result<Self> {
+        let copy = Param::new(self.name.clone(), &self.var.as_detached_tensor())?;
+        copy.set_trainable(false);
+        Ok(copy)
+    }
+
+    /// The name in Hugging Face's layout, for instance `transformer.h.0.attn.c_attn.weight`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -41,7 +48,7 @@ impl Param {
         &self.var
     }
 
-    /// Whether training changes it.
+    /// True if training changes it.
     pub fn trainable(&self) -> bool {
         self.trainable.load(Ordering::Relaxed)
     }
@@ -51,53 +58,13 @@ impl Param {
         self.trainable.store(trainable, Ordering::Relaxed);
     }
 
-    /// Its shape.
+    /// The shape.
     pub fn dims(&self) -> &[usize] {
         self.var.dims()
     }
 
-    /// How many numbers it holds.
+    /// Number of values.
     pub fn count(&self) -> usize {
         self.var.elem_count()
-    }
-}
-
-/// Training draws dropout masks, evaluation does not.
-#[derive(Debug, Clone)]
-pub enum Mode {
-    /// No dropout: the same input gives the same output.
-    Eval,
-    /// Dropout on, its masks drawn from this generator.
-    Train(Box<Rng>),
-    /// Dropout in the adapters only. The frozen body then gives the same text the same probabilities every time, apart from the
-    /// adapters' own noise: PPO's ratio of new to old needs that.
-    TrainAdapters(Box<Rng>),
-}
-
-impl Mode {
-    /// Training mode with a seed of its own.
-    pub fn train(seed: u64) -> Self {
-        Mode::Train(Box::new(Rng::new(seed)))
-    }
-
-    /// Dropout in the adapters only, with a seed of its own.
-    pub fn train_adapters(seed: u64) -> Self {
-        Mode::TrainAdapters(Box::new(Rng::new(seed)))
-    }
-
-    /// A fresh seed for one dropout layer of the model, or `None` where nothing is to be dropped.
-    pub fn dropout_seed(&mut self) -> Option<u64> {
-        match self {
-            Mode::Eval | Mode::TrainAdapters(_) => None,
-            Mode::Train(rng) => Some(rng.next_u64()),
-        }
-    }
-
-    /// A fresh seed for the dropout of one adapter, or `None` where nothing is to be dropped.
-    pub fn adapter_seed(&mut self) -> Option<u64> {
-        match self {
-            Mode::Eval => None,
-            Mode::Train(rng) | Mode::TrainAdapters(rng) => Some(rng.next_u64()),
-        }
     }
 }

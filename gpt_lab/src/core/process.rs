@@ -3,8 +3,14 @@
 /// Candle's own threads wait for work by asking again and again; as many of ours have work to do, so these shall go to sleep soon.
 const SPIN_LIMIT: (&str, &str) = ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "100");
 
-/// To be called first in `main` by a program that trains: beside other threads these settings cannot be made safely, and nothing
-/// is done. (Our kernel makes the same for its cells.)
+/// Parameters of glibc's `mallopt`: name, number, value. One arena, since what threads get of their own is given back
+/// at once; no pieces apart, nothing given back (that is what −1 means), and more is taken by 256 MiB at a time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MEMORY: [(&str, i32, i32); 4] =
+    [("M_ARENA_MAX", -8, 1), ("M_MMAP_MAX", -4, 0), ("M_TRIM_THRESHOLD", -1, -1), ("M_TOP_PAD", -2, 256 << 20)];
+
+/// To be called first in `main` by a program that trains: beside other threads these settings cannot be made safely,
+/// and nothing is done. docs/tuning.md has the table, and what the kernel sets for its cells.
 ///
 /// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go back to the
 ///   system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable `MALLOC_…` says otherwise.)
@@ -34,13 +40,7 @@ fn keep_freed_memory() {
         /// Of glibc's `malloc.h`.
         fn mallopt(parameter: i32, value: i32) -> i32;
     }
-    const TRIM_THRESHOLD: i32 = -1;
-    const TOP_PAD: i32 = -2;
-    const MMAP_MAX: i32 = -4;
-    const ARENA_MAX: i32 = -8;
-    // One arena: what threads get of their own is given back at once. No pieces apart, nothing given back (that is what −1 means),
-    // and more is taken by 256 MiB at a time.
-    for (parameter, value) in [(ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, -1), (TOP_PAD, 256 << 20)] {
+    for (_, parameter, value) in MEMORY {
         // SAFETY: there is no other thread that could allocate meanwhile.
         unsafe { mallopt(parameter, value) };
     }
@@ -48,3 +48,20 @@ fn keep_freed_memory() {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_freed_memory() {}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tuning.md");
+        let table = std::fs::read_to_string(path).unwrap();
+        let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
+        let of_programs: Vec<&str> =
+            rows.filter_map(|row| row.split('|').nth(3)?.trim().strip_prefix('`')?.strip_suffix('`')).collect();
+        let memory = MEMORY.map(|(name, _, value)| format!("{name}={value}"));
+        let (name, value) = SPIN_LIMIT;
+        assert_eq!(of_programs, [memory.to_vec(), vec![format!("{name}={value}")]].concat());
+    }
+}

@@ -1,5 +1,5 @@
-//! Seeded random numbers. candle's own generator on the CPU cannot be seeded, so everything random in the lab draws from
-//! here: the same seed gives the same numbers on every run.
+//! Seeded random numbers. candle's own generator on the CPU cannot be seeded, so everything random in the lab draws
+//! from here: the same seed gives the same numbers on every run.
 
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -64,6 +64,12 @@ impl Rng {
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
+    /// A tensor of numbers uniform between `−bound` and `bound`, f32 on the CPU.
+    pub(crate) fn uniform_tensor(&mut self, bound: f32, shape: &[usize]) -> crate::Result<Tensor> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| bound * (2.0 * self.uniform() - 1.0)).collect();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    }
+
     /// Shuffles in place (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
@@ -86,6 +92,12 @@ impl Rng {
         inner.set_stream(state.stream);
         inner.set_word_pos(state.word_pos.parse().ok()?);
         Some(Rng { inner })
+    }
+}
+
+impl From<u64> for Rng {
+    fn from(seed: u64) -> Self {
+        Rng::new(seed)
     }
 }
 

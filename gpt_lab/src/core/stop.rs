@@ -1,6 +1,6 @@
 //! The stop button.
 
-/// Whether the learner pressed stop (docs/channel.md).
+/// `true` once the learner has pressed stop (docs/channel.md).
 pub fn interrupted() -> bool {
     std::env::var_os("GPT_LAB_INTERRUPT").is_some_and(|path| std::path::Path::new(&path).exists())
 }

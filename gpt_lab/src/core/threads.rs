@@ -4,25 +4,26 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
 
-/// The backward pass walks a model's graph recursively, so its depth is the depth of the graph; this is more than a main thread has.
-/// (Memory that is not used costs nothing.)
+/// The backward pass walks a model's graph recursively, so its depth is the depth of the graph; this is more than a
+/// main thread has. (Memory that is not used costs nothing.)
 const STACK: usize = 64 << 20;
 
-/// Threads of our own, as many as the cores or as `RAYON_NUM_THREADS` says; none where the system refuses them.
+/// The crate's own threads, as many as the cores or as `RAYON_NUM_THREADS` says; none where the system refuses them.
 static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let name = |i| format!("gpt_lab-{i}");
     ThreadPoolBuilder::new().thread_name(name).stack_size(STACK).build().ok()
 });
 
-/// Held while a piece of work is done. Without it, a worker that waits for its helpers would begin with another caller's work, on top
-/// of its own, which may hold locks that the other one needs.
+/// Held while a piece of work is done. Without it, a worker that waits for its helpers would begin with another
+/// caller's work, on top of its own, which may hold locks that the other one needs.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs `work` on the first of the threads that compute, and waits for it. Who is in a pool already, ours or another, stays where it is.
+/// Runs `work` on the first of the threads that compute, and waits for it; inside of any rayon pool, in place.
 ///
-/// A step of training hands out work to several threads hundreds of times. A thread outside goes to sleep each time and is woken again;
-/// one of the pool takes a share of the work itself. For small batches that is a tenth of the step. It is always the same one, since the
-/// system's allocator keeps memory for each thread: what one has freed, another does not get.
+/// A step of training hands out work to several threads hundreds of times. A thread outside of the pool goes to sleep
+/// each time and is woken again; one inside takes a share of the work itself. For small batches that is a tenth of the
+/// step. It is always the same one, since the system's allocator keeps memory for each thread: what one has freed,
+/// another does not get.
 pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let Some(pool) = POOL.as_ref().filter(|_| rayon::current_thread_index().is_none()) else { return work() };
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::windows::Split;
+use super::examples::Split;
 use super::{python_source, registry, rust_source};
 use crate::core::format::thousands;
 use crate::core::hash::fnv1a;
@@ -20,7 +20,7 @@ use crate::{Error, Result, Rng};
 pub struct Function {
     /// Its name alone, without the type or module it belongs to.
     pub name: String,
-    /// Where it comes from, for instance `anyhow-1.0.104/src/error.rs`.
+    /// Its source, for instance `anyhow-1.0.104/src/error.rs`.
     pub source: String,
     /// Its text from `pub`, `fn` or `def` to the end, without documentation before it, indented as if it stood alone.
     pub text: String,
@@ -31,11 +31,11 @@ pub struct Function {
 pub struct Corpus {
     /// The functions.
     pub functions: Vec<Function>,
-    /// What was met and left out.
+    /// Everything that was left out.
     pub skipped: Skipped,
 }
 
-/// What did not make it into a corpus.
+/// Files and functions that were left out of a corpus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Files that could not be read or parsed.
@@ -48,7 +48,7 @@ pub struct Skipped {
     pub by_character: usize,
 }
 
-/// Which source files to read.
+/// Languages of source files to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// `.rs` files.
@@ -60,7 +60,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// How to find functions in a file of this name, if it is to be read at all.
+    /// The language of a file of this name, if it is to be read.
     fn of(self, path: &Path) -> Option<Language> {
         match path.extension()?.to_str()? {
             "rs" if self != Language::Python => Some(Language::Rust),
@@ -88,8 +88,8 @@ impl Corpus {
     /// All functions of the source files in a folder and the folders in it, leaving out hidden ones and `target`.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files that
-    /// cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
+    /// [`Error::FileNotFound`] without the folder; [`Error::EmptyInput`] where no file of it holds a function. Files
+    /// that cannot be read or parsed are no error: they are listed in [`skipped`](Self::skipped).
     pub fn from_folder(path: impl AsRef<Path>, language: Language) -> Result<Self> {
         Self::from_folder_at(path.as_ref(), language)
     }
@@ -102,7 +102,7 @@ impl Corpus {
                 0 => format!("the corpus of {} ({} source files)", path.display(), files.len()),
                 n => format!("the corpus of {} ({n} of {} source files unreadable)", path.display(), files.len()),
             };
-            return Err(Error::EmptyInput { what });
+            return Err(Error::empty(what));
         }
         Ok(corpus)
     }
@@ -145,11 +145,8 @@ impl Corpus {
     /// [`Error::InvalidArgument`] for a share outside 0 … 1; [`Error::TooShort`] if a side would be empty.
     pub fn split(&self, validation_share: f64, seed: u64) -> Result<Split<Corpus>> {
         if !(validation_share > 0.0 && validation_share < 1.0) {
-            return Err(Error::InvalidArgument {
-                argument: "validation_share",
-                value: validation_share.to_string(),
-                expected: "a share between 0 and 1, for instance 0.1".into(),
-            });
+            let expected = "a share between 0 and 1, for instance 0.1";
+            return Err(Error::argument("validation_share", validation_share, expected));
         }
         let n = self.functions.len();
         if n < 2 {
@@ -167,17 +164,17 @@ impl Corpus {
         CharTokenizer::from_characters(self.functions.iter().flat_map(|f| f.text.chars()))
     }
 
-    /// How many functions there are.
+    /// Number of functions.
     pub fn len(&self) -> usize {
         self.functions.len()
     }
 
-    /// Whether there are none.
+    /// `true` without functions.
     pub fn is_empty(&self) -> bool {
         self.functions.is_empty()
     }
 
-    /// How many characters all texts have together.
+    /// Number of characters of all texts.
     pub fn characters(&self) -> usize {
         self.functions.iter().map(|f| f.text.chars().count()).sum()
     }
@@ -208,7 +205,7 @@ impl Corpus {
         corpus
     }
 
-    /// The functions whose number `keep` likes, with an account of its own.
+    /// The functions whose index `keep` accepts, with nothing counted as skipped.
     fn part(&self, mut keep: impl FnMut(usize) -> bool) -> Self {
         let functions = self.functions.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, f)| f.clone()).collect();
         Corpus { functions, skipped: Skipped::default() }
@@ -280,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_folder_gives_its_functions_and_says_what_it_left_out() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab-corpus-{}", std::process::id()));
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
         fs::create_dir_all(folder.join("b/target")).unwrap();
         fs::write(folder.join("b/one.rs"), "fn a() { 1 }\nfn b() { 2 }").unwrap();
         fs::write(folder.join("b/target/no.rs"), "fn no() {}").unwrap();
@@ -288,7 +286,7 @@ mod tests {
         fs::write(folder.join("c.rs"), "fn a() { 1 }\nfn long() { 123456789 }").unwrap();
         fs::write(folder.join("broken.rs"), "fn a( {").unwrap();
         fs::write(folder.join("latin1.rs"), b"fn a() { \"\xe9\" }").unwrap();
-        let all = Corpus::from_folder(&folder, Language::ByExtension).unwrap();
+        let all = Corpus::from_folder(folder, Language::ByExtension).unwrap();
         let names: Vec<&str> = all.functions.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["p", "a", "b", "long"]);
         assert_eq!(all.functions[0].text, "def p():\n    return 'é'");
@@ -296,14 +294,14 @@ mod tests {
         let kept = all.ascii().with_length(1..=12);
         assert_eq!(
             kept.to_string(),
-            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not ASCII)"
+            "2 functions, 24 characters (left out: 2 unreadable files, 1 duplicates, 1 too short or too long, 1 not \
+             ASCII)"
         );
-        assert_eq!(Corpus::from_folder(&folder, Language::Python).unwrap().len(), 1);
+        assert_eq!(Corpus::from_folder(folder, Language::Python).unwrap().len(), 1);
         let error = Corpus::from_folder(folder.join("b/target/.."), Language::Python).unwrap_err().to_string();
         assert!(error.ends_with("(0 source files) is empty"), "{error}");
         let error = Corpus::from_folder(folder.join("none"), Language::Rust).unwrap_err().to_string();
         assert!(error.ends_with("none: no such file or folder"), "{error}");
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

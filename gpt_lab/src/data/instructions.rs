@@ -2,23 +2,24 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Serialize;
 
-use super::table;
-use crate::{Error, Result};
+use super::right_answer::names_one_of;
+use super::table::{self, Row};
+use crate::Result;
 
-/// What is to be done, and a good response. The fields are those of the Alpaca data set (Taori et al. 2023,
+/// An instruction with a good response. The fields are those of the Alpaca data set (Taori et al. 2023,
 /// <https://github.com/tatsu-lab/stanford_alpaca>), and one more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Instruction {
-    /// What is to be done.
+    /// The task.
     pub instruction: String,
-    /// What it is to be done with; often empty.
+    /// The text or numbers that it is about; often empty.
     pub input: String,
     /// A good response.
     pub output: String,
-    /// A right response tells one of these. Empty where nobody could list every right response; such a row is learnt from,
-    /// but no answer to it is judged. Alpaca itself has no such field.
+    /// The answers of which a right response names one. Empty where nobody could list every right response; such a row
+    /// is learnt from, but no answer to it is judged. Alpaca itself has no such field.
     pub answers: Vec<String>,
 }
 
@@ -28,39 +29,29 @@ impl Instruction {
         Instruction { instruction: instruction.into(), ..Default::default() }
     }
 
-    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published, or Parquet, as
-    /// the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
+    /// The rows of a file: one JSON object a line, one JSON list of objects, which is how Alpaca was first published,
+    /// or Parquet, as the Hub has it. An `input` and `answers` may be missing, fields of other names are passed over.
     ///
     /// # Errors
-    /// [`Error::FileNotFound`], [`Error::Io`], [`Error::TruncatedFile`]; [`Error::InvalidConfig`] names the file, the line (in a list
-    /// and in Parquet, the row) and the field; [`Error::EmptyInput`] for a file without rows.
+    /// [`FileNotFound`](crate::Error::FileNotFound), [`Io`](crate::Error::Io),
+    /// [`TruncatedFile`](crate::Error::TruncatedFile); [`InvalidConfig`](crate::Error::InvalidConfig) names the file,
+    /// the line (in a list and in Parquet, the row) and the field; [`EmptyInput`](crate::Error::EmptyInput) for a file
+    /// without rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
         Self::read_from(path.as_ref())
     }
 
     fn read_from(path: &Path) -> Result<Vec<Self>> {
-        table::rows(path)?.iter().map(|row| Self::from_json(&row.json, &row.place)).collect()
+        table::rows(path)?.iter().map(Self::from_row).collect()
     }
 
-    fn from_json(row: &Value, place: &str) -> Result<Self> {
-        let wrong = |detail: String| Error::InvalidConfig { context: place.into(), detail };
-        let row = row.as_object().ok_or_else(|| wrong("not a JSON object".into()))?;
-        let text = |field: &str| match row.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(wrong(format!("field `{field}` is {other}, expected a text"))),
-        };
-        let needed = |field: &str| text(field)?.ok_or_else(|| wrong(format!("field `{field}` is missing")));
-        let instruction = needed("instruction")?;
+    fn from_row(row: &Row) -> Result<Self> {
+        let instruction = row.text("instruction")?;
         if instruction.trim().is_empty() {
-            return Err(wrong("field `instruction` is empty".into()));
+            return Err(row.invalid("field `instruction` is empty"));
         }
-        let answers = match row.get("answers") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(list) => serde_json::from_value(list.clone())
-                .map_err(|_| wrong(format!("field `answers` is {list}, expected a list of texts")))?,
-        };
-        Ok(Instruction { instruction, input: text("input")?.unwrap_or_default(), output: needed("output")?, answers })
+        let input = row.optional_text("input")?.unwrap_or_default();
+        Ok(Instruction { instruction, input, output: row.text("output")?, answers: row.texts("answers")? })
     }
 
     /// Alpaca's own prompt, up to the place where the response begins.
@@ -68,54 +59,37 @@ impl Instruction {
         let Instruction { instruction, input, .. } = self;
         if input.is_empty() {
             return format!(
-                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
-                 ### Instruction:\n{instruction}\n\n### Response:\n"
+                "Below is an instruction that describes a task. Write a response that appropriately completes the \
+                 request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
             );
         }
         format!(
-            "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
-             response that appropriately completes the request.\n\n\
+            "Below is an instruction that describes a task, paired with an input that provides further context. \
+             Write a response that appropriately completes the request.\n\n\
              ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
         )
     }
 
-    /// Whether this response is right; `None` where the row does not say what is right.
+    /// `Some(true)` for a right response; `None` where the row does not say what is right.
     ///
     /// Right is a response whose first line holds one of [`answers`](Self::answers), word for word but for case and
-    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: the judge
-    /// looks for the fact, not for style.
+    /// punctuation, and asks nothing back. So a sentence that names the answer among wrong ones counts as well: only
+    /// the fact is looked for.
     pub fn is_answered_by(&self, response: &str) -> Option<bool> {
         names_one_of(&self.answers, response)
     }
 }
 
-/// Whether the first line of a response holds one of these answers and asks nothing back; `None` without answers.
-pub(super) fn names_one_of(answers: &[String], response: &str) -> Option<bool> {
-    if answers.is_empty() {
-        return None;
-    }
-    let line = response.trim_start().lines().next().unwrap_or_default();
-    let told = words(line);
-    Some(!line.contains('?') && answers.iter().any(|answer| told.contains(&words(answer))))
-}
-
-/// The words of a text in lower case, each between two spaces.
-fn words(text: &str) -> String {
-    let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    format!(" {} ", words.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     fn read(name: &str, text: &str) -> Result<Vec<Instruction>> {
-        let path = std::env::temp_dir().join(format!("gpt_lab-instructions-{}-{name}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let rows = Instruction::read(&path);
-        std::fs::remove_file(path).unwrap();
-        rows
+        Instruction::read(&path)
     }
 
     #[test]
@@ -140,7 +114,7 @@ mod tests {
             ("{", "line 2: not a JSON object"),
         ] {
             let error = read("bad", &format!("{good}\n{bad}\n")).unwrap_err().to_string();
-            assert!(error.contains("instructions-") && error.contains(detail), "{error}");
+            assert!(error.contains(&format!("bad, {detail}")), "{error}");
         }
         let error = read("bad-list", &format!("[{good}, 3]")).unwrap_err().to_string();
         assert!(error.contains("row 2: not a JSON object"), "{error}");
@@ -150,12 +124,12 @@ mod tests {
 
     #[test]
     fn the_prompt_is_alpacas_and_the_shipped_outputs_are_right() {
-        let without = "Below is an instruction that describes a task. Write a response that appropriately completes the \
-            request.\n\n### Instruction:\nSing.\n\n### Response:\n";
+        let without = "Below is an instruction that describes a task. Write a response that appropriately completes \
+                       the request.\n\n### Instruction:\nSing.\n\n### Response:\n";
         assert_eq!(Instruction::ask("Sing.").prompt(), without);
-        let with = "Below is an instruction that describes a task, paired with an input that provides further context. Write \
-            a response that appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### \
-            Response:\n";
+        let with = "Below is an instruction that describes a task, paired with an input that provides further \
+                    context. Write a response that appropriately completes the request.\n\n\
+                    ### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### Response:\n";
         assert_eq!(Instruction { input: "1 and 2".into(), ..Instruction::ask("Add.") }.prompt(), with);
         let rows = Instruction::read(crate::assets::path("instructions/validation.jsonl").unwrap()).unwrap();
         let mut kinds = [0, 0];
@@ -165,17 +139,5 @@ mod tests {
         }
         assert!(kinds[0] > 20 && kinds[1] > 20, "{kinds:?}");
         assert!(rows.iter().filter(|row| !row.answers.is_empty()).count() > 400);
-    }
-
-    #[test]
-    fn an_answer_is_a_whole_word_in_a_line_that_does_not_ask() {
-        let row = Instruction { answers: vec!["Rome".into(), "New York".into()], ..Instruction::ask("Where?") };
-        for right in [" Rome", "\nIt is rome.\nWhat?", "The city of New York, I think."] {
-            assert_eq!(row.is_answered_by(right), Some(true), "{right}");
-        }
-        for wrong in ["", " Romeo", " What is Rome?", " Paris\nRome", " York"] {
-            assert_eq!(row.is_answered_by(wrong), Some(false), "{wrong}");
-        }
-        assert_eq!(Instruction::ask("Where?").is_answered_by("Rome"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Functions of Python source files, found by indentation; no Python needed.
 
-/// The outermost functions and the methods of a file as `(name, text)`, in the order of the file, without decorators and
-/// indented as if they stood alone.
+/// The outermost functions and the methods of a file as `(name, text)`, in the order of the file, without decorators
+/// and indented as if they stood alone.
 pub(super) fn functions(source: &str) -> Vec<(String, String)> {
     let lines = logical_lines(source);
     let mut found = Vec::new();
@@ -63,7 +63,7 @@ fn logical_lines(source: &str) -> Vec<&str> {
     lines
 }
 
-/// What is open at the end of a line.
+/// The brackets and strings that are open at the end of a line.
 #[derive(Default)]
 struct State {
     brackets: usize,
@@ -71,7 +71,7 @@ struct State {
     triple: Option<&'static str>,
     /// The quote that ends the string we are in.
     quote: Option<char>,
-    /// Whether the line ended with a backslash.
+    /// `true` if the line ended with a backslash.
     continued: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The default corpus: source code that every build of the lab has downloaded.
 //!
-//! Cargo keeps the unpacked sources of each dependency in its home folder. Cargo.lock fixes their versions and checksums,
-//! so the same lock file means the same text.
+//! Cargo keeps the unpacked sources of each dependency in its home folder. Cargo.lock fixes their versions and
+//! checksums, so the same lock file means the same text.
 
 use std::env;
 use std::fs;
@@ -40,8 +40,8 @@ pub fn registry_folder() -> Result<PathBuf> {
     }
     Err(Error::FileNotFound {
         path: folder,
-        hint: "; the corpus is made of the crates that Cargo downloads for the lab: run `cargo fetch` in its folder, or set \
-               CARGO_HOME"
+        hint: "; the corpus is made of the crates that Cargo downloads for the lab: run `cargo fetch` in its folder, \
+               or set CARGO_HOME"
             .into(),
     })
 }
@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn the_corpus_of_this_build_is_the_same_for_everyone() {
         let corpus = Corpus::of_this_build().unwrap();
-        let expected = "28,723 functions, 8,098,655 characters (left out: 5,494 duplicates, 3,923 too short or too long, 76 not ASCII)";
+        let expected = "28,723 functions, 8,098,655 characters (left out: 5,494 duplicates, 3,923 too short or too \
+                        long, 76 not ASCII)";
         assert_eq!(corpus.to_string(), expected, "has corpus_crates.txt or Cargo.lock changed?");
         assert_eq!(corpus.fingerprint(), 0xc441_7870_418b_5fa7);
         assert!(corpus.tokenizer().encode("fn main() {\n}").is_ok());

@@ -7,8 +7,8 @@ use syn::visit::{self, Visit};
 
 /// The functions and methods of a file as `(name, text)`, in the order of the file; `None` if it is not Rust.
 ///
-/// The text is the file's own from `pub` or `fn` to the closing brace: without attributes and documentation, indented as
-/// if it stood alone. Tests, functions inside functions and declarations without a body are left out.
+/// The text is the file's own from `pub` or `fn` to the closing brace: without attributes and documentation, indented
+/// as if it stood alone. Tests, functions inside functions and declarations without a body are left out.
 pub(super) fn functions(source: &str) -> Option<Vec<(String, String)>> {
     let source = without_shebang(source.strip_prefix('\u{feff}').unwrap_or(source));
     let file = syn::parse_file(source).ok();
@@ -151,7 +151,8 @@ extern "C" fn last() {}
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["add", "one", "default", "last"]);
         assert_eq!(found[0].1, "pub(crate) fn add(a: i32, b: i32) -> i32 {\n    a + b\n}");
-        let one = "pub const unsafe fn one(&self) -> usize {\n    fn hidden() {}\n\n    // über, a comment that stays\n    \
+        let one = "pub const unsafe fn one(&self) -> usize {\n    fn hidden() {}\n\n    // über, a comment that \
+                   stays\n    \
                    let text = \"{\";\n    1\n}";
         assert_eq!(found[1].1, one);
         assert_eq!(found[2].1, "fn default(&self) { println!(\"hi\") }");

@@ -12,26 +12,82 @@ use crate::{Error, Result};
 /// The first and the last four bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";
 
-/// A row, and where it stands, for messages: `train.jsonl, line 7`.
+/// A row, and its place for messages: `train.jsonl, line 7`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub place: String,
     pub json: Value,
 }
 
-/// The rows of a file. What it is, is seen from how it begins; empty lines are skipped.
+/// Reading fields. A dot in a name leads into an object: `question.full_text`.
 ///
 /// # Errors
-/// [`Error::FileNotFound`], [`Error::Io`]; [`Error::TruncatedFile`] for a Parquet file that ends too early or uses what
-/// is not supported, [`Error::InvalidConfig`] for one where the feature `parquet` is off; [`Error::InvalidConfig`]
-/// names the line of what is not JSON; [`Error::EmptyInput`] for a file without rows.
+/// [`Error::InvalidConfig`] names place and field of a value that is missing or of another type.
+impl Row {
+    /// An error about this row.
+    pub fn invalid(&self, detail: impl Into<String>) -> Error {
+        Error::InvalidConfig { context: self.place.clone(), detail: detail.into() }
+    }
+
+    /// The text of a field, which must be there.
+    pub fn text(&self, field: &str) -> Result<String> {
+        self.optional_text(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// The text of a field; `None` if it is missing or null.
+    pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
+        match self.field(field)? {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text.clone())),
+            other => Err(self.invalid(format!("field `{field}` is {other}, expected a text"))),
+        }
+    }
+
+    /// The number of a field, which must be there.
+    pub fn number(&self, field: &str) -> Result<f64> {
+        match self.field(field)? {
+            Value::Null => Err(self.missing(field)),
+            value => {
+                value.as_f64().ok_or_else(|| self.invalid(format!("field `{field}` is {value}, expected a number")))
+            }
+        }
+    }
+
+    /// The texts of a field that is a list; none if it is missing or null.
+    pub fn texts(&self, field: &str) -> Result<Vec<String>> {
+        match self.field(field)? {
+            Value::Null => Ok(Vec::new()),
+            list => serde_json::from_value(list.clone())
+                .map_err(|_| self.invalid(format!("field `{field}` is {list}, expected a list of texts"))),
+        }
+    }
+
+    /// The value of a field, null if it is missing.
+    fn field(&self, field: &str) -> Result<&Value> {
+        if !self.json.is_object() {
+            return Err(self.invalid("not a JSON object"));
+        }
+        Ok(field.split('.').fold(&self.json, |value, name| &value[name]))
+    }
+
+    fn missing(&self, field: &str) -> Error {
+        self.invalid(format!("field `{field}` is missing"))
+    }
+}
+
+/// The rows of a file. Its format is seen from its first bytes; empty lines are skipped.
+///
+/// # Errors
+/// [`Error::FileNotFound`], [`Error::Io`]; [`Error::TruncatedFile`] for a Parquet file that ends too early or uses
+/// something that is not supported, [`Error::InvalidConfig`] for one where the feature `parquet` is off;
+/// [`Error::InvalidConfig`] names the line that is not JSON; [`Error::EmptyInput`] for a file without rows.
 pub(super) fn rows(path: &Path) -> Result<Vec<Row>> {
     let mut file = File::open(path).map_err(|e| Error::io(path, "reading", e))?;
     let mut start = [0; 4];
     let is_parquet = file.read_exact(&mut start).is_ok() && start == *PARQUET;
     let found = if is_parquet { from_parquet(path, file)? } else { from_json(path, &files::read_text(path)?)? };
     if found.is_empty() {
-        return Err(Error::EmptyInput { what: path.display().to_string() });
+        return Err(Error::empty(path.display().to_string()));
     }
     Ok(found)
 }

@@ -2,19 +2,11 @@
 
 use candle_core::{Device, Tensor};
 
-use super::Corpus;
+use super::corpus::Corpus;
+use super::examples::{Batch, Examples, Split, check_rows};
 use crate::core::hash::fnv1a;
 use crate::text::Tokenizer;
 use crate::{Error, Result, Rng};
-
-/// One part to learn from and one to judge by, which share nothing.
-#[derive(Debug, Clone)]
-pub struct Split<T> {
-    /// What training sees.
-    pub train: T,
-    /// What it never sees.
-    pub validation: T,
-}
 
 /// The windows of a training and a validation text.
 pub type TextData = Split<Windows>;
@@ -32,37 +24,10 @@ impl Split<Corpus> {
     }
 }
 
-/// What a training loop draws batches from.
-pub trait Examples {
-    /// What a model takes at once.
-    type Batch;
-
-    /// How many rows there are.
-    fn count(&self) -> usize;
-
-    /// These rows as one batch, in this order.
-    fn batch(&self, rows: &[usize]) -> Result<Self::Batch>;
-
-    /// How many tokens these rows have, for the figure of tokens per second.
-    fn tokens(&self, rows: &[usize]) -> usize;
-
-    /// A number that changes with the data, by which a checkpoint knows its own.
-    fn fingerprint(&self) -> u64;
-}
-
-/// Rows of token ids and what comes after each token.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `[B, T]`, u32.
-    pub inputs: Tensor,
-    /// `[B, T]`, i64: `targets[b, t]` is the token after `inputs[b, t]`. −100 would mean "does not count".
-    pub targets: Tensor,
-}
-
 /// One long row of tokens, cut every `context` tokens.
 ///
 /// Window `i` has the inputs `tokens[i·T .. (i+1)·T]` and, as targets, the same one further, so that every token is
-/// predicted once. What is left at the end and fills no window is not used.
+/// predicted once. Tokens at the end that fill no window are not used.
 #[derive(Debug, Clone)]
 pub struct Windows {
     tokens: Vec<u32>,
@@ -77,7 +42,7 @@ impl Windows {
     /// [`Error::UnknownCharacter`].
     pub fn new(corpus: &Corpus, tokenizer: &dyn Tokenizer, context: usize) -> Result<Self> {
         if corpus.is_empty() {
-            return Err(Error::EmptyInput { what: "the corpus".into() });
+            return Err(Error::empty("the corpus"));
         }
         let mut tokens = Vec::new();
         for function in &corpus.functions {
@@ -93,11 +58,7 @@ impl Windows {
     /// [`Error::TooShort`] for fewer than `context + 1` tokens, [`Error::InvalidArgument`] for a context of 0.
     pub fn from_tokens(tokens: Vec<u32>, context: usize) -> Result<Self> {
         if context == 0 {
-            return Err(Error::InvalidArgument {
-                argument: "context",
-                value: "0".into(),
-                expected: "at least one token a window".into(),
-            });
+            return Err(Error::argument("context", 0, "at least one token a window"));
         }
         if tokens.len() <= context {
             return Err(Error::TooShort { what: "the text".into(), found: tokens.len(), needed: context + 1 });
@@ -105,12 +66,12 @@ impl Windows {
         Ok(Windows { tokens, context })
     }
 
-    /// How many windows there are.
+    /// Number of windows.
     pub fn len(&self) -> usize {
         (self.tokens.len() - 1) / self.context
     }
 
-    /// Never: a text that fills no window is an error.
+    /// Always `false`: a text that fills no window is an error.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -150,20 +111,7 @@ impl Examples for Windows {
     }
 
     fn batch(&self, rows: &[usize]) -> Result<Batch> {
-        if let Some(row) = rows.iter().copied().find(|&row| row >= self.len()) {
-            return Err(Error::InvalidArgument {
-                argument: "row",
-                value: row.to_string(),
-                expected: format!("a window below {}", self.len()),
-            });
-        }
-        if rows.is_empty() {
-            return Err(Error::InvalidArgument {
-                argument: "rows",
-                value: "0".into(),
-                expected: "at least one window a batch".into(),
-            });
-        }
+        check_rows(rows, self.len())?;
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
         for &row in rows {
             let (input, target) = self.window(row);

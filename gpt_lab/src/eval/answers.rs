@@ -1,4 +1,4 @@
-//! How often a model answers.
+//! The share of questions that a model answers.
 
 use std::fmt;
 
@@ -16,51 +16,75 @@ const LONGEST: usize = 24;
 /// A response with its judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// What was asked.
+    /// The instruction.
     pub asked: Instruction,
-    /// What the model wrote, up to its end-of-text mark or 24 tokens.
+    /// The model's text, up to its end-of-text mark or 24 tokens.
     pub text: String,
-    /// Whether it is right ([`Instruction::is_answered_by`]); `None` where nobody can tell.
+    /// `Some(true)` if it is right ([`Instruction::is_answered_by`]); `None` where nobody can tell.
     pub right: Option<bool>,
 }
 
-/// The responses to a number of instructions, and how many are right.
+/// The responses to a number of instructions, and the share of right ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnswerRate {
     /// Every response, in the order of the instructions.
     pub responses: Vec<Response>,
 }
 
-/// Lets a model respond greedily to these instructions, in Alpaca's prompt, and judges each response.
+/// The share of these instructions that a model answers, in Alpaca's prompt and greedily; each response is judged.
+///
+/// # Errors
+/// Those of [`respond`].
+pub fn answer_rate(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer, rows: &[Instruction]) -> Result<AnswerRate> {
+    let prompts: Vec<String> = rows.iter().map(Instruction::prompt).collect();
+    let judged = rows.iter().zip(respond(model, tokenizer, &prompts, LONGEST)?).map(|(row, text)| Response {
+        asked: row.clone(),
+        right: row.is_answered_by(&text),
+        text,
+    });
+    Ok(AnswerRate { responses: judged.collect() })
+}
+
+/// The likeliest continuation of each prompt, up to an end-of-text mark or `longest` tokens.
 ///
 /// # Errors
 /// Those of [`generate_ids`]; [`Error::Stopped`] if the learner presses stop meanwhile.
-pub fn answer_rate(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer, rows: &[Instruction]) -> Result<AnswerRate> {
-    let mut eos = model.eos_tokens();
-    eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
-    let config = GenerateConfig { max_new_tokens: LONGEST, eos_token_id: Some(eos), ..Default::default() };
-    let mut rate = AnswerRate::default();
-    for some in rows.chunks(BATCH) {
-        let prompts = some.iter().map(|row| tokenizer.encode(&row.prompt())).collect::<Result<Vec<_>>>()?;
-        for (row, sequences) in some.iter().zip(generate_ids(model, &prompts, &config)?) {
-            let text = tokenizer.decode(sequences[0].continuation())?;
-            rate.responses.push(Response { asked: row.clone(), right: row.is_answered_by(&text), text });
+pub fn respond(
+    model: &dyn LanguageModel,
+    tokenizer: &dyn Tokenizer,
+    prompts: &[String],
+    longest: usize,
+) -> Result<Vec<String>> {
+    let eos_token_id = Some(end_tokens(model, tokenizer));
+    let config = GenerateConfig { max_new_tokens: longest, eos_token_id, ..Default::default() };
+    let mut texts = Vec::with_capacity(prompts.len());
+    for some in prompts.chunks(BATCH) {
+        let ids = some.iter().map(|prompt| tokenizer.encode(prompt)).collect::<Result<Vec<_>>>()?;
+        for sequences in generate_ids(model, &ids, &config)? {
+            texts.push(tokenizer.decode(sequences[0].continuation())?);
         }
         if stop::interrupted() {
             let hint = "an answer rate of half of the questions would mislead; run the cell again".into();
             return Err(Error::Stopped { what: "measuring the answer rate".into(), hint });
         }
     }
-    Ok(rate)
+    Ok(texts)
+}
+
+/// The tokens that end a text, as the model and the tokenizer have them.
+pub(crate) fn end_tokens(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer) -> Vec<u32> {
+    let mut eos = model.eos_tokens();
+    eos.extend(tokenizer.end_of_text().filter(|id| !eos.contains(id)));
+    eos
 }
 
 impl AnswerRate {
-    /// Right responses.
+    /// Number of right responses.
     pub fn right(&self) -> usize {
         self.responses.iter().filter(|one| one.right == Some(true)).count()
     }
 
-    /// Responses that could be judged.
+    /// Number of responses that could be judged.
     pub fn judged(&self) -> usize {
         self.responses.iter().filter(|one| one.right.is_some()).count()
     }
@@ -85,13 +109,14 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::Pass;
     use crate::text::CharTokenizer;
 
     /// Answers "b" to every prompt and ends.
     struct Always(u32, u32);
 
     impl LanguageModel for Always {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> Result<Tensor> {
             let mut logits = Vec::new();
             for row in ids.to_vec2::<u32>()? {
                 for id in row {

@@ -1,11 +1,14 @@
-//! How well a score model judges.
+//! The judgements of a score model, and their accuracy.
 
 use candle_core::{Device, Tensor};
 
-use crate::data::{Comparison, Examples, TokenPairs, encode_answer};
+use crate::data::{Comparison, Completion, Examples, TokenPairs, encode_answer, padding};
 use crate::reward::ScoreModel;
 use crate::text::Tokenizer;
-use crate::{Error, Mode, Result};
+use crate::{Pass, Result};
+
+/// Rows of one forward pass in [`score_completions`].
+const ROWS: usize = 32;
 
 /// The scores of both sides of some comparisons, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,22 +26,18 @@ pub struct CalibrationBin {
     pub predicted: f64,
     /// The share of pairs in which its choice was the preferred one.
     pub observed: f64,
-    /// How many pairs.
+    /// Number of pairs.
     pub count: usize,
 }
 
 /// Scores all comparisons, without dropout, in batches of `batch_size` pairs.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a batch size of 0; what [`ScoreModel::rewards`] refuses.
+/// [`InvalidArgument`](crate::Error::InvalidArgument) for a batch size of 0; those of [`ScoreModel::rewards`].
 pub fn judge(model: &ScoreModel, pairs: &TokenPairs, batch_size: usize) -> Result<Judgements> {
-    if batch_size == 0 {
-        let (value, expected) = ("0".into(), "at least one row a batch".into());
-        return Err(Error::InvalidArgument { argument: "batch_size", value, expected });
-    }
     let mut found = Judgements::default();
-    for rows in (0..pairs.count()).collect::<Vec<_>>().chunks(batch_size) {
-        let (chosen, rejected) = model.compare(&pairs.batch(rows)?, &mut Mode::Eval)?;
+    for rows in pairs.batches(batch_size)? {
+        let (chosen, rejected) = model.compare(&pairs.batch(&rows)?, &mut Pass::eval())?;
         found.chosen.extend(chosen.to_vec1::<f32>()?);
         found.rejected.extend(rejected.to_vec1::<f32>()?);
     }
@@ -48,7 +47,7 @@ pub fn judge(model: &ScoreModel, pairs: &TokenPairs, batch_size: usize) -> Resul
 /// The score of each answer to a question, without dropout.
 ///
 /// # Errors
-/// [`Error::UnknownCharacter`]; what [`ScoreModel::rewards`] refuses.
+/// [`UnknownCharacter`](crate::Error::UnknownCharacter); those of [`ScoreModel::rewards`].
 pub fn score_answers(
     model: &ScoreModel,
     tokenizer: &dyn Tokenizer,
@@ -59,9 +58,22 @@ pub fn score_answers(
     let score = |answer: &&str| -> Result<f32> {
         let ids = [prompt.clone(), encode_answer(tokenizer, answer)?].concat();
         let ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
-        Ok(model.rewards(&ids, &ids.ones_like()?, &mut Mode::Eval)?.to_vec1()?[0])
+        Ok(model.rewards(&ids, &ids.ones_like()?, &mut Pass::eval())?.to_vec1()?[0])
     };
     answers.iter().map(score).collect()
+}
+
+/// The score of each completion, without dropout.
+///
+/// # Errors
+/// [`EmptyInput`](crate::Error::EmptyInput) for a completion without prompt; those of [`ScoreModel::rewards`].
+pub fn score_completions(model: &ScoreModel, completions: &[Completion]) -> Result<Vec<f32>> {
+    let mut scores = Vec::new();
+    for some in completions.chunks(ROWS) {
+        let (ids, mask) = (padding::ids(some)?, padding::mask(some)?);
+        scores.extend(model.rewards(&ids, &mask, &mut Pass::eval())?.to_vec1::<f32>()?);
+    }
+    Ok(scores)
 }
 
 impl Judgements {
@@ -70,7 +82,8 @@ impl Judgements {
         self.chosen.iter().zip(&self.rejected).map(|(chosen, rejected)| chosen - rejected).collect()
     }
 
-    /// The share of pairs in which the preferred answer has the higher score. Equal scores count as wrong; NaN without pairs.
+    /// The share of pairs in which the preferred answer has the higher score. Equal scores count as wrong; NaN without
+    /// pairs.
     pub fn accuracy(&self) -> f64 {
         let margins = self.margins();
         margins.iter().filter(|margin| **margin > 0.0).count() as f64 / margins.len() as f64
@@ -82,8 +95,8 @@ impl Judgements {
         margins.iter().map(|margin| f64::from(*margin)).sum::<f64>() / margins.len() as f64
     }
 
-    /// Is it as sure as it should be? The pairs sorted by `σ(|margin|)`, in bins of equal width between ½ and 1; empty bins are
-    /// left out.
+    /// The model's certainty beside its success: the pairs sorted by `σ(|margin|)`, in bins of equal width between ½
+    /// and 1; empty bins are left out.
     pub fn calibration(&self, bins: usize) -> Vec<CalibrationBin> {
         let mut sums = vec![(0.0, 0.0, 0usize); bins.max(1)];
         for margin in self.margins() {
@@ -130,15 +143,15 @@ mod tests {
             Gpt2Config { vocab_size: 12, n_positions: 8, n_embd: 16, n_layer: 2, n_head: 2, ..Default::default() };
         let config = Gpt2Config { initializer_range: 0.2, attn_pdrop: 0.0, resid_pdrop: 0.0, embd_pdrop: 0.0, ..sizes };
         let model = ScoreModel::new(&Gpt2::new(&config, 1).unwrap(), 2).unwrap();
-        let before: Vec<f32> = model.body.wte.var().flatten_all().unwrap().to_vec1().unwrap();
+        let before: Vec<f32> = model.body.wte.tensor().flatten_all().unwrap().to_vec1().unwrap();
         let lora = Lora::new(&model).unwrap();
         let adapter = LoraConfig { r: 2, modules_to_save: vec!["score".into()], ..Default::default() };
         lora.add("default", &adapter, 3).unwrap();
         // The answer with a 7 in it is preferred, wherever it stands.
-        let row = |i: u32| TokenPair {
-            prompt: vec![1 + i % 3],
-            chosen: if i.is_multiple_of(2) { vec![7, 4 + i % 2] } else { vec![4, 5, 7] },
-            rejected: vec![5 + i % 2, 4],
+        let row = |i: u32| {
+            let (prompt, rejected) = ([1 + i % 3], [5 + i % 2, 4]);
+            let chosen: &[u32] = if i.is_multiple_of(2) { &[7, 4] } else { &[4, 5, 7] };
+            TokenPair { chosen: Completion::ended(&prompt, chosen), rejected: Completion::ended(&prompt, &rejected) }
         };
         let pairs = TokenPairs { rows: (0..24).map(row).collect(), over_long: 0 };
         let untrained = judge(&model, &pairs, 5).unwrap();
@@ -149,11 +162,11 @@ mod tests {
         train(&lora, &data, &config, &mut Silent).unwrap();
         let trained = judge(&model, &pairs, 5).unwrap();
         assert!(trained.accuracy() > 0.95 && trained.margin() > untrained.margin() + 1.0, "{trained:?}");
-        assert_eq!(before, model.body.wte.var().flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        assert_eq!(before, model.body.wte.tensor().flatten_all().unwrap().to_vec1::<f32>().unwrap());
         // One pair by itself scores as it does beside longer ones.
         let alone = TokenPairs { rows: vec![pairs.rows[2].clone()], over_long: 0 };
         assert!((judge(&model, &alone, 1).unwrap().chosen[0] - trained.chosen[2]).abs() < 1e-5);
-        let loss = crate::train::Trainable::loss(&lora, &pairs.batch(&[0, 1]).unwrap(), &mut Mode::Eval).unwrap();
+        let loss = crate::train::Trainable::loss(&lora, &pairs.batch(&[0, 1]).unwrap(), &mut Pass::eval()).unwrap();
         Gradients::of(&loss, &lora.params()).unwrap().require_all(&lora.params()).unwrap();
     }
 }

@@ -3,47 +3,15 @@
 use super::processors::Context;
 use super::reader::Reader;
 use super::sampler::{draw, likeliest, softmax};
-use super::{GenerateConfig, LanguageModel, beam_search};
+use super::{Ended, GenerateConfig, LanguageModel, Sequence, beam_search};
 use crate::core::stop;
 use crate::{Error, Result, Rng};
 
-/// Why generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The model chose an end-of-text mark.
-    EndOfText,
-    /// As many tokens as allowed were made.
-    Length,
-    /// The stop button was pressed.
-    Interrupted,
-}
-
-/// A text in token ids, and how it came about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sequence {
-    /// The prompt, what the model added, and the end-of-text mark if it chose one.
-    pub ids: Vec<u32>,
-    /// How many of these are the prompt.
-    pub prompt: usize,
-    /// Its score, if a beam search found it: the sum of log-probabilities over the number of tokens to the power `length_penalty`.
-    pub score: Option<f32>,
-    /// Why it ended.
-    pub ended: Ended,
-}
-
-impl Sequence {
-    /// What the model added, without the end-of-text mark.
-    pub fn continuation(&self) -> &[u32] {
-        let mark = usize::from(self.ended == Ended::EndOfText);
-        &self.ids[self.prompt..self.ids.len() - mark]
-    }
-}
-
 /// `num_return_sequences` continuations of each prompt, best first if they come from a beam search.
 ///
-/// The prompts may differ in length: there is no padding, and each gives what it gives alone. Random numbers are drawn by
-/// the seed and the number of the continuation, so that the prompts do not disturb one another there either. When the stop
-/// button is pressed, all end where they are.
+/// The prompts may differ in length: there is no padding, and each gives what it gives alone. Random numbers are drawn
+/// by the seed and the number of the continuation, so that the prompts do not disturb one another there either. When
+/// the stop button is pressed, all end where they are.
 ///
 /// # Errors
 /// [`Error::EmptyInput`] for an empty prompt; [`Error::TokenOutOfRange`]; [`Error::InvalidArgument`] in the settings;
@@ -62,8 +30,8 @@ pub fn generate_ids(
     Ok(sequences.chunks(config.num_return_sequences).map(<[Sequence]>::to_vec).collect())
 }
 
-/// One drawn continuation of each prompt. Unlike [`generate_ids`], each prompt has random numbers of its own: what a policy
-/// learns from should not be six times the same dice.
+/// One drawn continuation of each prompt. Unlike [`generate_ids`], each prompt has random numbers of its own: what a
+/// policy learns from should not be six times the same dice.
 pub(crate) fn draw_ids(
     model: &dyn LanguageModel,
     prompts: &[Vec<u32>],
@@ -75,13 +43,6 @@ pub(crate) fn draw_ids(
     }
     while !batch.step(model)?.is_empty() {}
     Ok(batch.finish())
-}
-
-impl GenerateConfig {
-    /// What ends a text, where no tokenizer has a say.
-    pub(super) fn eos_of(&self, model: &dyn LanguageModel) -> Vec<u32> {
-        self.eos_token_id.clone().unwrap_or_else(|| model.eos_tokens())
-    }
 }
 
 /// Texts on their way.
@@ -162,7 +123,7 @@ impl Batch {
         self.config.process(&mut scores, Context { ids: self.reader.text(row), prompt: *prompt, eos: &self.eos });
         let best = likeliest(&scores);
         if scores.get(best as usize).is_none_or(|score| *score == f32::NEG_INFINITY) {
-            return Err(Error::EmptyInput { what: "the set of tokens that these settings allow here".into() });
+            return Err(Error::empty("the set of tokens that these settings allow here"));
         }
         if !self.config.do_sample {
             return Ok(best);
@@ -171,7 +132,7 @@ impl Batch {
         Ok(draw(&softmax(&scores), rng))
     }
 
-    /// Why a row ended; `None` while it has not.
+    /// The reason why a row ended; `None` while it has not.
     pub(super) fn ended(&self, row: usize) -> Option<Ended> {
         self.rows[row].ended
     }
@@ -193,14 +154,15 @@ mod tests {
     use candle_core::Tensor;
 
     use super::*;
+    use crate::Pass;
     use crate::gpt2::{EosToken, Gpt2, Gpt2Config};
 
     /// The same model without its cache.
     struct Uncached(Gpt2);
 
     impl LanguageModel for Uncached {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
-            self.0.forward(ids)
+        fn forward(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+            self.0.forward(ids, pass)
         }
 
         fn context(&self) -> usize {

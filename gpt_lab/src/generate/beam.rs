@@ -1,8 +1,9 @@
 //! Beam search: the likeliest text as a whole, not token by token.
 //!
-//! Greedy choice may take a likely token after which everything is unlikely. A beam search follows `num_beams` texts at once. Each
-//! step looks at all their continuations by one token and goes on with the best, judged by the sum of log-probabilities.
-//! The rules for texts that end are those of Hugging Face's `generate` (transformers 5), which this search equals in ids and scores.
+//! Greedy choice may take a likely token after which everything is unlikely. A beam search follows `num_beams` texts at
+//! once. Each step looks at all their continuations by one token and goes on with the best, judged by the sum of
+//! log-probabilities. The rules for texts that end are those of Hugging Face's `generate` (transformers 5), which this
+//! search equals in ids and scores.
 
 use super::processors::Context;
 use super::reader::Reader;
@@ -14,9 +15,9 @@ use crate::{Error, Result};
 /// A search and its history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeamSearch {
-    /// Where it began.
+    /// The prompt that it began with.
     pub prompt: Vec<u32>,
-    /// What it found, best first.
+    /// The texts that it found, best first.
     pub sequences: Vec<Sequence>,
     /// For each step the continuations that were considered, best first.
     pub steps: Vec<Vec<Candidate>>,
@@ -33,11 +34,11 @@ pub struct Candidate {
     pub log_prob: f32,
     /// The sum of these over all tokens after the prompt.
     pub sum: f32,
-    /// What became of it.
+    /// The decision about it.
     pub fate: Fate,
 }
 
-/// What became of a candidate.
+/// The decision about a candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fate {
     /// It is the beam of this number.
@@ -50,10 +51,11 @@ pub enum Fate {
 
 /// Searches for the likeliest continuations of a prompt. When the stop button is pressed, it ends with what it has.
 ///
-/// In each step: the log-probabilities of all next tokens of all beams, processed (`no_repeat_ngram_size` …) and added to the
-/// beams' sums; of these the best `(1 + number of end-of-text tokens) · num_beams`, at least `2 · num_beams`. Those
-/// among the first `num_beams` that end are finished, with a score of sum / (tokens after the prompt)^`length_penalty`; the
-/// best `num_beams` finished ones stay. The best `num_beams` that do not end are the next beams.
+/// In each step: the log-probabilities of all next tokens of all beams, processed (`no_repeat_ngram_size` …) and added
+/// to the beams' sums; of these the best `(1 + number of end-of-text tokens) · num_beams`, at least `2 · num_beams`.
+/// Those among the first `num_beams` that end are finished, with a score of sum / (tokens after the
+/// prompt)^`length_penalty`; the best `num_beams` finished ones stay. The best `num_beams` that do not end are the next
+/// beams.
 ///
 /// # Errors
 /// As [`generate_ids`](super::generate_ids).
@@ -104,7 +106,7 @@ impl Search<'_> {
     fn step(&mut self, model: &dyn LanguageModel) -> Result<()> {
         let mut candidates = self.candidates(model)?;
         if candidates.is_empty() {
-            return Err(Error::EmptyInput { what: "the set of tokens that these settings allow".into() });
+            return Err(Error::empty("the set of tokens that these settings allow"));
         }
         let (mut parents, mut ids, mut sums) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter_mut().enumerate() {
@@ -151,7 +153,7 @@ impl Search<'_> {
         Ok(best)
     }
 
-    /// Whether a beam ends with this token.
+    /// The reason why a beam ends with this token, if it does.
     fn end(&self, id: u32) -> Option<Ended> {
         match self.prompt + self.made() + 1 {
             _ if self.eos.contains(&id) => Some(Ended::EndOfText),
@@ -169,7 +171,7 @@ impl Search<'_> {
         self.finished.truncate(self.config.num_beams);
     }
 
-    /// Whether nothing better is to be expected, by the rule that was asked for.
+    /// True if nothing better is to be expected, by the rule that was asked for.
     fn is_over(&self) -> bool {
         let Some(&best) = self.sums.first() else { return true };
         let Some(worst) = self.finished.get(self.config.num_beams - 1) else { return false };
@@ -198,12 +200,13 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::Pass;
 
     /// The next token depends on the last one only: row `i` holds the probabilities after token `i`.
     struct Table(Vec<Vec<f32>>);
 
     impl LanguageModel for Table {
-        fn logits(&self, ids: &Tensor) -> crate::Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> crate::Result<Tensor> {
             let (rows, width) = ids.dims2()?;
             let ids = ids.flatten_all()?.to_vec1::<u32>()?;
             let logits = ids.iter().flat_map(|&id| self.0[id as usize].iter().map(|p| p.ln())).collect();
@@ -215,7 +218,8 @@ mod tests {
         }
     }
 
-    /// 0 begins and never returns. After it 1 is likelier than 2, but 1 goes on undecided and 2 is sure of 3. 4 ends the text.
+    /// 0 begins and never returns. After it 1 is likelier than 2, but 1 goes on undecided and 2 is sure of 3. 4 ends
+    /// the text.
     fn table() -> Table {
         let rows = [
             [0.0, 0.6, 0.4, 0.0, 0.0],
@@ -242,7 +246,8 @@ mod tests {
 
     #[test]
     fn two_steps_by_hand() {
-        // After one step: 1 (0.6) and 2 (0.4). After two: 0 2 3 (0.4 · 0.9 = 0.36), then 0 1 1 … 0 1 4 (0.15), the first of equals.
+        // After one step: 1 (0.6) and 2 (0.4). After two: 0 2 3 (0.4 · 0.9 = 0.36), then 0 1 1 … 0 1 4 (0.15), the
+        // first of equals.
         let found = search(GenerateConfig { eos_token_id: Some(vec![]), ..beams(2) });
         let ids: Vec<_> = found.sequences.iter().map(|s| s.ids.clone()).collect();
         assert_eq!(ids, [[0, 2, 3], [0, 1, 1]]);
@@ -268,7 +273,8 @@ mod tests {
         assert_eq!(at_once.sequences[0].ids, [0, 2, 3, 4]);
         assert_eq!(at_once.sequences[0].ended, Ended::EndOfText);
         assert_score(&at_once.sequences[0], 0.18f64.ln() / 3.0);
-        // A penalty of 0 compares plain probabilities: nothing that goes on can do better than 0.18, but two are wanted.
+        // A penalty of 0 compares plain probabilities: nothing that goes on can do better than 0.18, but two are
+        // wanted.
         assert_score(&eos(EarlyStopping::Never, 0.0).sequences[0], 0.18f64.ln());
         let lengths: Vec<usize> = [EarlyStopping::True, EarlyStopping::False, EarlyStopping::Never]
             .map(|early| eos(early, 2.0).steps.len())

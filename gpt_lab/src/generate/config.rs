@@ -1,13 +1,15 @@
-//! What to generate, in one struct.
+//! The settings of generation, in one struct.
 
 use std::str::FromStr;
 
+use super::LanguageModel;
 use crate::{Error, Result};
 
-/// How to continue a text. The names are those of Hugging Face's `generate`, and mean the same.
+/// The settings by which a text is continued. The names are those of Hugging Face's `generate`, and mean the same.
 ///
-/// By default the likeliest token is taken every time (greedy). `do_sample` draws instead, and then `temperature`, `top_k` and
-/// `top_p` change what is drawn from. More than one of `num_beams` searches for the likeliest text as a whole.
+/// By default the likeliest token is taken every time (greedy). `do_sample` draws instead, and then `temperature`,
+/// `top_k` and `top_p` change what is drawn from. More than one of `num_beams` searches for the likeliest text as a
+/// whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateConfig {
     /// At most this many tokens after the prompt.
@@ -37,13 +39,14 @@ pub struct GenerateConfig {
     pub num_return_sequences: usize,
     /// So many texts are followed side by side; 1 is no search.
     pub num_beams: usize,
-    /// A text's score in the search is its log-probability divided by its length to this power: above 0 favours long texts.
+    /// A text's score in the search is its log-probability divided by its length to this power: above 0 favours long
+    /// texts.
     pub length_penalty: f64,
     /// When the search ends.
     pub early_stopping: EarlyStopping,
     /// The same seed draws the same tokens.
     pub seed: u64,
-    /// How many likely alternatives each [`Token`](super::Token) carries.
+    /// Number of likely alternatives that each [`Token`](super::Token) carries.
     pub alternatives: usize,
 }
 
@@ -54,7 +57,8 @@ pub enum EarlyStopping {
     True,
     /// `false`: when the best unfinished text, ended now, would score no better than the worst finished one.
     False,
-    /// `"never"`: when no unfinished text can do better any more, with a positive length penalty even at its greatest length.
+    /// `"never"`: when no unfinished text can do better any more, with a positive length penalty even at its greatest
+    /// length.
     Never,
 }
 
@@ -67,11 +71,7 @@ impl FromStr for EarlyStopping {
             "true" => Ok(EarlyStopping::True),
             "false" => Ok(EarlyStopping::False),
             "never" => Ok(EarlyStopping::Never),
-            _ => Err(Error::InvalidArgument {
-                argument: "early_stopping",
-                value: format!("`{text}`"),
-                expected: "true, false or never".into(),
-            }),
+            _ => Err(Error::argument("early_stopping", format!("`{text}`"), "true, false or never")),
         }
     }
 }
@@ -112,9 +112,7 @@ impl GenerateConfig {
     /// # Errors
     /// [`Error::InvalidArgument`].
     pub fn validate(&self) -> Result<()> {
-        let bad = |argument, value: String, expected: &str| {
-            Err(Error::InvalidArgument { argument, value, expected: expected.into() })
-        };
+        let bad = |argument, value: String, expected: &str| Err(Error::argument(argument, value, expected));
         if !(self.temperature >= COLDEST && (self.temperature as f32).is_finite()) {
             let expected = "a number from 1e-6 on; do_sample = false always takes the likeliest token";
             return bad("temperature", self.temperature.to_string(), expected);
@@ -160,11 +158,16 @@ impl GenerateConfig {
         }
     }
 
+    /// The tokens that end a text, where no tokenizer has a say.
+    pub(super) fn eos_of(&self, model: &dyn LanguageModel) -> Vec<u32> {
+        self.eos_token_id.clone().unwrap_or_else(|| model.eos_tokens())
+    }
+
     /// The most tokens that a text with a prompt of this length may have.
     ///
     /// # Errors
-    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context; [`Error::InvalidArgument`] if it leaves no
-    /// room after the prompt, as in transformers.
+    /// [`Error::SequenceTooLong`] if `max_length` is more than the model's context; [`Error::InvalidArgument`] if it
+    /// leaves no room after the prompt, as in transformers.
     pub(super) fn longest(&self, prompt: usize, context: usize) -> Result<usize> {
         let length = self.max_length.unwrap_or(usize::MAX);
         if self.max_length.is_some() && length > context {
@@ -172,7 +175,7 @@ impl GenerateConfig {
         }
         if prompt >= length {
             let expected = format!("more than the {prompt} tokens of the prompt");
-            return Err(Error::InvalidArgument { argument: "max_length", value: length.to_string(), expected });
+            return Err(Error::argument("max_length", length, expected));
         }
         Ok(prompt.saturating_add(self.max_new_tokens).min(length))
     }

@@ -9,16 +9,16 @@ use super::{Ended, GenerateConfig, LanguageModel, Sequence, Token, generate_ids}
 use crate::text::{StreamDecoder, Tokenizer};
 use crate::{Error, Result};
 
-/// A text and how it came about.
+/// A text with its tokens and the reason for its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// What it begins with.
+    /// The prompt.
     pub prompt: String,
-    /// What the model added, without the end-of-text mark.
+    /// The tokens that the model added, without the end-of-text mark.
     pub tokens: Vec<Token>,
     /// Its score, if a beam search found it.
     pub score: Option<f32>,
-    /// Why it ended.
+    /// The reason why it ended.
     pub ended: Ended,
 }
 
@@ -36,12 +36,12 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Makes one token after another; ends after an end-of-text mark (which it does not hand out), after as many tokens as allowed,
-/// when the stop button is pressed, or after an error.
+/// Makes one token after another; ends after an end-of-text mark (which it does not hand out), after as many tokens as
+/// allowed, when the stop button is pressed, or after an error.
 ///
 /// A model sees its last [`context`](LanguageModel::context) tokens: when the text grows longer, the window slides, and
-/// positions are counted from its start. An empty prompt stands for the beginning of a text, which in training came after an
-/// end-of-text mark.
+/// positions are counted from its start. An empty prompt stands for the beginning of a text, which in training came
+/// after an end-of-text mark.
 #[derive(Debug, Clone)]
 pub struct Generator<M, T> {
     model: M,
@@ -54,14 +54,15 @@ impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Generator<M, T> {
     /// A generator with its own clones of the model (which share its weights) and of the tokenizer.
     ///
     /// # Errors
-    /// [`Error::UnknownCharacter`] in the prompt; [`Error::InvalidArgument`] in the settings, and for a beam search, which knows its
-    /// text only at the end; [`Error::EmptyInput`] for an empty prompt if the tokenizer has no end-of-text mark.
+    /// [`Error::UnknownCharacter`] in the prompt; [`Error::InvalidArgument`] in the settings, and for a beam search,
+    /// which knows its text only at the end; [`Error::EmptyInput`] for an empty prompt if the tokenizer has no
+    /// end-of-text mark.
     pub fn new(model: &M, tokenizer: &T, prompt: &str, config: &GenerateConfig) -> Result<Self> {
         let writer = Writer::new(model, tokenizer, prompt, config)?;
         Ok(Generator { model: model.clone(), tokenizer: tokenizer.clone(), writer, failed: false })
     }
 
-    /// Why it ended; `None` while it has not, or after an error.
+    /// The reason why it ended; `None` while it has not, or after an error.
     pub fn ended(&self) -> Option<Ended> {
         self.writer.ended()
     }
@@ -80,8 +81,8 @@ impl<M: LanguageModel + Clone, T: Tokenizer + Clone> Iterator for Generator<M, T
     }
 }
 
-/// What a generator knows beside its model and its tokenizer. The functions here and below take those as `dyn`: otherwise each cell
-/// that calls them would compile them anew.
+/// The state of a generator, beside its model and its tokenizer. The functions here and below take those as `dyn`:
+/// otherwise each cell that calls them would compile them anew.
 #[derive(Debug, Clone)]
 struct Writer {
     decoder: StreamDecoder,
@@ -98,11 +99,7 @@ impl Writer {
     ) -> Result<Self> {
         if config.num_beams > 1 {
             let expected = "1, as a beam search knows its text only at its end (generate and generate_many do that)";
-            return Err(Error::InvalidArgument {
-                argument: "num_beams",
-                value: config.num_beams.to_string(),
-                expected: expected.into(),
-            });
+            return Err(Error::argument("num_beams", config.num_beams, expected));
         }
         let prompt = encode(tokenizer, prompt)?;
         let config = GenerateConfig { num_return_sequences: 1, ..config.clone() };
@@ -200,7 +197,7 @@ fn encode(tokenizer: &dyn Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     }
 }
 
-/// What ends a text: what the settings say, or else what the model and the tokenizer say.
+/// The tokens that end a text: those of the settings, or else those of the model and the tokenizer.
 fn eos(model: &dyn LanguageModel, tokenizer: &dyn Tokenizer, config: &GenerateConfig) -> Vec<u32> {
     let mut eos = config.eos_of(model);
     if config.eos_token_id.is_none() {
@@ -214,15 +211,16 @@ mod tests {
     use super::*;
     use candle_core::{Device, Tensor};
 
+    use crate::Pass;
     use crate::text::CharTokenizer;
 
-    /// Knows the alphabet: after a letter comes the next one with probability near 1, after the last one the end. It only
-    /// sees two letters at once and refuses more.
+    /// Knows the alphabet: after a letter comes the next one with probability near 1, after the last one the end. It
+    /// only sees two letters at once and refuses more.
     #[derive(Clone)]
     struct Alphabet;
 
     impl LanguageModel for Alphabet {
-        fn logits(&self, ids: &Tensor) -> Result<Tensor> {
+        fn forward(&self, ids: &Tensor, _: &mut Pass) -> Result<Tensor> {
             let (_, length) = ids.dims2()?;
             if length > self.context() {
                 return Err(Error::SequenceTooLong { length, limit: self.context() });
@@ -321,7 +319,7 @@ mod tests {
         #[derive(Clone)]
         struct Broken;
         impl LanguageModel for Broken {
-            fn logits(&self, _: &Tensor) -> Result<Tensor> {
+            fn forward(&self, _: &Tensor, _: &mut Pass) -> Result<Tensor> {
                 Ok(Tensor::from_vec(vec![f32::NAN; 6], (1, 1, 6), &Device::Cpu)?)
             }
             fn context(&self) -> usize {

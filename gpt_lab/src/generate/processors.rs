@@ -1,4 +1,4 @@
-//! What happens to the model's scores before the next token is chosen, as in Hugging Face's `generate` and in its order.
+//! The processing of scores before the next token is chosen, as in Hugging Face's `generate` and in its order.
 //!
 //! The first three apply always: to the logits, or in a beam search to the log-probabilities. The last three
 //! ("warpers") apply only when the token is drawn.
@@ -7,14 +7,14 @@ use super::GenerateConfig;
 use super::sampler::softmax;
 use crate::{Error, Result};
 
-/// What is known of the text when its next token is chosen.
+/// The text so far, when its next token is chosen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     /// The text so far, prompt included.
     pub(super) ids: &'a [u32],
-    /// How many of these are the prompt.
+    /// Number of tokens in the prompt.
     pub(super) prompt: usize,
-    /// What would end it.
+    /// The tokens that would end it.
     pub(super) eos: &'a [u32],
 }
 
@@ -26,7 +26,7 @@ impl GenerateConfig {
     pub fn probabilities(&self, logits: &[f32], ids: &[u32]) -> Result<Vec<f32>> {
         self.validate()?;
         if logits.is_empty() {
-            return Err(Error::EmptyInput { what: "the row of logits".into() });
+            return Err(Error::empty("the row of logits"));
         }
         let mut scores = logits.to_vec();
         self.process(&mut scores, Context { ids, prompt: ids.len(), eos: &[] });
@@ -62,8 +62,8 @@ impl GenerateConfig {
     }
 }
 
-/// Makes every token of the text less likely (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>, section 4.1), once
-/// however often it occurs.
+/// Makes every token of the text less likely (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>, section 4.1),
+/// once however often it occurs.
 fn penalize_repetition(scores: &mut [f32], ids: &[u32], penalty: f32) {
     let mut seen = ids.to_vec();
     seen.sort_unstable();

@@ -1,16 +1,17 @@
-//! How likely a model finds each token of a text.
+//! The probabilities that a model gives to the tokens of a text.
 
 use candle_core::{Device, Tensor};
 
+use super::language_model::rows;
 use super::sampler::softmax;
-use super::{LanguageModel, Token, rows};
+use super::{LanguageModel, Token};
 use crate::text::{StreamDecoder, Tokenizer};
-use crate::{Error, Result};
+use crate::{Error, Pass, Result};
 
 /// The tokens of a text, each with the probability that the model gives it after what comes before, and with the
 /// `alternatives` likeliest ones. The first is judged as the beginning of a text.
 ///
-/// Where the text is longer than the model's context, each token is judged after at least half a context.
+/// In a text longer than the model's context, each token is judged after at least half a context.
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`]; [`Error::EmptyInput`] for an empty text; those of the model.
@@ -23,7 +24,7 @@ pub fn score(
     let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
     ids.extend(tokenizer.encode(text)?);
     if text.is_empty() || ids.len() < 2 {
-        return Err(Error::EmptyInput { what: "the text".into() });
+        return Err(Error::empty("the text"));
     }
     judge(model, tokenizer, &ids, 1, alternatives)
 }
@@ -44,7 +45,8 @@ pub(super) fn judge(
         let window = &ids[start..(start + context).min(ids.len() - 1)];
         let input = Tensor::from_slice(window, (1, window.len()), &Device::Cpu)?;
         let next = (first + tokens.len() - start - 1).min(window.len());
-        let logits = model.logits(&input)?.squeeze(0)?.narrow(0, next, window.len() - next)?;
+        let logits = model.forward(&input, &mut Pass::eval())?; // [1, T, V]
+        let logits = logits.squeeze(0)?.narrow(0, next, window.len() - next)?;
         for (id, logits) in ids[start + next + 1..].iter().zip(rows(&logits)?) {
             tokens.push(Token::of(*id, &softmax(&logits), alternatives, tokenizer, &mut decoder)?);
         }
@@ -75,7 +77,7 @@ mod tests {
         let tokens = score(&model, &tokenizer, "abfedca", 3).unwrap();
         let mean = tokens.iter().map(|token| -token.probability.ln()).sum::<f32>() / 7.0;
         let ids = Tensor::new(&[[0u32, 1, 2, 6, 5, 4, 3, 1]], &Device::Cpu).unwrap();
-        let loss = model.loss(&ids, &ids).unwrap().to_scalar::<f32>().unwrap();
+        let loss = model.loss_hf(&ids, &ids).unwrap().to_scalar::<f32>().unwrap();
         assert!((mean - loss).abs() < 1e-5, "{mean}, the model's loss is {loss}");
         assert!(tokens[3].alternatives.is_sorted_by(|a, b| a.2 >= b.2));
 

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::config::Gpt2Config;
-use crate::nn::layers::{Linear, Source, draw, dropout};
-use crate::{Mode, Param, Result, ops};
+use crate::nn::{Linear, Source, dropout};
+use crate::{Param, Pass, Result, ops};
 
 /// Causal self-attention of `n_head` heads.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Attention {
     pub n_head: usize,
     /// The factor on the scores, usually `1 / √D`.
     pub scale: f64,
+    /// The place of its block, whose keys and values a cache keeps.
+    layer: usize,
     pub(super) attn_pdrop: f64,
     pub(super) resid_pdrop: f64,
 }
@@ -29,21 +31,21 @@ impl Attention {
             c_proj: Linear::build(&format!("{name}.c_proj"), c, c, true, source)?,
             n_head: config.n_head,
             scale: config.attention_scale(layer),
+            layer,
             attn_pdrop: config.attn_pdrop,
             resid_pdrop: config.resid_pdrop,
         })
     }
 
     /// `[B, T, C]` → `[B, T, C]`.
-    pub fn forward(&self, x: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let qkv = self.c_attn.forward_mode(x, mode)?; // [B, T, 3C]
-        let y = ops::causal_attention(&qkv, self.n_head, self.scale, draw(self.attn_pdrop, mode))?; // [B, T, C]
-        dropout(&self.c_proj.forward_mode(&y, mode)?, self.resid_pdrop, mode)
-    }
-
-    /// Who looks at whom: the attention weights of every head, `[B, H, T, T]`.
-    pub fn probabilities(&self, x: &Tensor) -> Result<Tensor> {
-        ops::attention::probabilities(&self.c_attn.forward(x)?, self.n_head, self.scale)
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let qkv = self.c_attn.forward(x, pass)?; // [B, T, 3C]
+        pass.note_attention(|| ops::attention::probabilities(&qkv, self.n_head, self.scale))?; // [B, H, T, T]
+        let y = match pass.cache() {
+            Some(cache) => cache.attend(self.layer, &qkv, self.scale)?,
+            None => ops::causal_attention(&qkv, self.n_head, self.scale, pass.draw(self.attn_pdrop))?,
+        }; // [B, T, C]
+        dropout(&self.c_proj.forward(&y, pass)?, self.resid_pdrop, pass) // [B, T, C]
     }
 
     /// Its parameters, in order.

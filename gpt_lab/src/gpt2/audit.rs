@@ -1,4 +1,4 @@
-//! Does every parameter learn? A chain that is cut somewhere gives no error in candle, only a gradient that is not there.
+//! An audit of gradients: candle reports no error for a chain that is cut somewhere, the gradient is only missing.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use candle_core::backprop::GradStore;
 
 use crate::{Error, Param, Result};
 
-/// What one backward pass brought to each parameter.
+/// The gradients of one backward pass, parameter by parameter.
 #[derive(Debug, Clone)]
 pub struct GradAudit {
     /// One row a parameter, in the model's order.
     pub rows: Vec<AuditRow>,
 }
 
-/// One parameter's part in a [`GradAudit`].
+/// One parameter in a [`GradAudit`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRow {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Whether it is meant to train.
+    /// True if it is meant to train.
     pub trainable: bool,
     /// The Euclidean norm of its gradient; `None` if there is no gradient.
     pub grad_norm: Option<f64>,
@@ -45,8 +45,8 @@ pub fn grad_audit(params: &[Param], grads: &GradStore) -> Result<GradAudit> {
 impl GradAudit {
     /// Fails with the name of every trainable parameter whose gradient is missing, zero or not finite.
     ///
-    /// The norm is that of the whole tensor: an embedding table of which only some rows were used passes, one of which none was
-    /// used does not. A gradient of exactly zero on a random batch means that nothing downstream depends on the parameter.
+    /// The norm is that of the whole tensor: an embedding table passes if some of its rows were used, and fails if none
+    /// was. A gradient of exactly zero on a random batch means that nothing downstream depends on the parameter.
     pub fn check(&self) -> Result<()> {
         let bad = |row: &&AuditRow| row.trainable && !row.learns();
         let names: Vec<String> = self.rows.iter().filter(bad).map(|row| row.name.clone()).collect();
@@ -55,7 +55,7 @@ impl GradAudit {
 }
 
 impl AuditRow {
-    /// Whether the gradient is there, finite and not zero.
+    /// True if the gradient is there, finite and not zero.
     pub fn learns(&self) -> bool {
         self.grad_norm.is_some_and(|norm| norm.is_finite() && norm > 0.0)
     }

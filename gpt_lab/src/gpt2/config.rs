@@ -1,14 +1,16 @@
-//! What shape a GPT-2 has: Hugging Face's `config.json`.
+//! The sizes and settings of a GPT-2: Hugging Face's `config.json`.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::activation::Activation;
+use crate::nn::CacheShape;
 use crate::{Error, Result};
 
-/// The configuration of a GPT-2, with Hugging Face's field names and, for fields that a file leaves out, its defaults (those
-/// of the 124M model).
+/// The configuration of a GPT-2, with Hugging Face's field names and, for fields that a file leaves out, its defaults
+/// (those of the 124M model).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gpt2Config {
@@ -24,7 +26,8 @@ pub struct Gpt2Config {
     pub n_head: usize,
     /// Width inside the MLP; `None` means `4 · n_embd`.
     pub n_inner: Option<usize>,
-    /// `gelu_new` (GPT-2's), `gelu_fast`, `gelu_pytorch_tanh`, `gelu`, `gelu_python`, `relu`, `silu`, `swish` or `tanh`.
+    /// `gelu_new` (GPT-2's), `gelu_fast`, `gelu_pytorch_tanh`, `gelu`, `gelu_python`, `relu`, `silu`, `swish` or
+    /// `tanh`.
     pub activation_function: String,
     /// Dropout after the attention's and the MLP's output projections.
     pub resid_pdrop: f64,
@@ -66,22 +69,8 @@ pub enum EosToken {
     Any(Vec<u32>),
 }
 
-/// The function between the MLP's two layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// GELU, tanh form.
-    GeluTanh,
-    /// GELU, exact form.
-    GeluExact,
-    /// max(x, 0).
-    Relu,
-    /// x · σ(x).
-    Silu,
-    /// The hyperbolic tangent.
-    Tanh,
-}
-
-/// Keys of modified GPT-2s that change what the model computes, with what they mean. Ignoring them would give wrong numbers.
+/// Keys of modified GPT-2s that change what the model computes, with what they mean. Ignoring them would give wrong
+/// numbers.
 const REFUSED_KEYS: [(&str, &str); 4] = [
     ("auto_map", "the model comes with code of its own"),
     ("attn_mult", "maximal-update parametrisation (muP) is not supported"),
@@ -89,7 +78,7 @@ const REFUSED_KEYS: [(&str, &str); 4] = [
     ("position_embedding_type", "only learned absolute positions are supported"),
 ];
 
-/// What other models call the sizes, and what GPT-2 does; Hugging Face takes either (`attribute_map`).
+/// Names of the sizes in other models and in GPT-2; Hugging Face takes either (`attribute_map`).
 const ALIASES: [(&str, &str); 4] = [
     ("hidden_size", "n_embd"),
     ("max_position_embeddings", "n_positions"),
@@ -125,8 +114,8 @@ impl Default for Gpt2Config {
 }
 
 impl Gpt2Config {
-    /// The model of the chapter that this lab teaches: 128 wide, 16 heads of 8, 12 layers, context 64, dropout 0.4; no bias in
-    /// queries, keys and values, an output head of its own with one: 2,408,290 parameters with 98 characters.
+    /// The model of the chapter that this lab teaches: 128 wide, 16 heads of 8, 12 layers, context 64, dropout 0.4; no
+    /// bias in queries, keys and values, an output head of its own with one: 2,408,290 parameters with 98 characters.
     pub fn chapter(vocab_size: usize) -> Self {
         Gpt2Config {
             vocab_size,
@@ -158,7 +147,8 @@ impl Gpt2Config {
         }
     }
 
-    /// Reads and validates a `config.json`. Unknown fields are ignored, except those that change what the model computes.
+    /// Reads and validates a `config.json`. Unknown fields are ignored, except those that change what the model
+    /// computes.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_from(path.as_ref())
     }
@@ -253,23 +243,10 @@ impl Gpt2Config {
     }
 }
 
-impl Activation {
-    /// Hugging Face's names. Four of them are the tanh form, written differently.
-    const NAMES: [(&'static str, Activation); 9] = [
-        ("gelu_new", Activation::GeluTanh),
-        ("gelu_fast", Activation::GeluTanh),
-        ("gelu_pytorch_tanh", Activation::GeluTanh),
-        ("gelu", Activation::GeluExact),
-        ("gelu_python", Activation::GeluExact),
-        ("relu", Activation::Relu),
-        ("silu", Activation::Silu),
-        ("swish", Activation::Silu),
-        ("tanh", Activation::Tanh),
-    ];
-
-    /// The function with this name, if we have it.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
+impl From<&Gpt2Config> for CacheShape {
+    fn from(config: &Gpt2Config) -> Self {
+        let Gpt2Config { n_layer, n_head, n_positions, .. } = *config;
+        CacheShape { n_layer, n_head, head_size: config.head_size(), n_positions }
     }
 }
 
@@ -294,7 +271,8 @@ fn check_kind(fields: &Map<String, Value>) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// Takes sizes under the names that Hugging Face takes as well. Ignoring one would leave the default, and wrong numbers.
+/// Takes sizes under the names that Hugging Face takes as well. Ignoring one would leave the default, and wrong
+/// numbers.
 fn use_own_names(fields: &mut Map<String, Value>) -> std::result::Result<(), String> {
     for (alias, own) in ALIASES {
         let Some(value) = fields.remove(alias) else { continue };

@@ -11,11 +11,11 @@ pub struct TreeNode {
     pub name: String,
     /// A parameter's shape; `None` for a group.
     pub shape: Option<Vec<usize>>,
-    /// How many numbers it holds, with everything below it.
+    /// Number of values in it and everything below it.
     pub count: usize,
-    /// How many of these train.
+    /// Number of those that train.
     pub trainable: usize,
-    /// What it consists of.
+    /// The parts of a group.
     pub children: Vec<TreeNode>,
 }
 

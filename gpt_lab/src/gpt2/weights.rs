@@ -1,36 +1,69 @@
-//! Models as folders: `config.json` and `model.safetensors`, in Hugging Face's layout; and where such folders come from.
+//! Models as folders: `config.json` and `model.safetensors`, in Hugging Face's layout; and where such folders come
+//! from.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config::Gpt2Config;
 use super::model::Gpt2;
-pub use super::weight_file::{WeightFile, to_safetensors};
-use super::weight_file::{bare, missing_hint, write_safetensors};
 use crate::core::files::{read_text, replace_with, write_atomically};
+use crate::core::safetensors::{WeightFile, write_safetensors};
 use crate::hub::{Hub, Repo};
 use crate::{Error, Result};
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// The prefix of all names but those of the head; old files lack it.
+const PREFIX: &str = "transformer.";
 const WTE: &str = "transformer.wte.weight";
 const LM_HEAD: &str = "lm_head.weight";
 
-/// Reads a model folder.
-///
-/// The weights are in `model.safetensors` or in several files that `model.safetensors.index.json` lists. Tensor names may carry
-/// the prefix `transformer.` or not; the causal-mask buffers of old files (`h.*.attn.bias`, `h.*.attn.masked_bias`) are
-/// ignored; f16 and bf16 become f32. A tied head is the embeddings' table, unless the file holds another one.
-///
-/// Each tensor is read straight to where it stays: the memory needed is that of the model.
-///
-/// Errors name the file and tensor: a missing or truncated file, a configuration that describes no model, a missing tensor,
-/// one of another shape, one that holds NaN or infinity, blocks that the configuration does not know.
-pub fn read_model(dir: &Path) -> Result<Gpt2> {
+impl Gpt2 {
+    /// A model from a folder in Hugging Face's layout: `config.json`, and the weights in `model.safetensors` or in
+    /// several files that `model.safetensors.index.json` lists.
+    ///
+    /// Tensor names may carry the prefix `transformer.` or not; the causal-mask buffers of old files (`h.*.attn.bias`,
+    /// `h.*.attn.masked_bias`) are ignored; f16 and bf16 become f32. A tied head is the embeddings' table, unless the
+    /// file holds another one. Each tensor is read straight to where it stays: the memory needed is that of the model.
+    ///
+    /// # Errors
+    /// All name the file and the tensor: a missing or truncated file, a configuration that describes no model, a
+    /// missing tensor, one of another shape, one that holds NaN or infinity, blocks that the configuration does not
+    /// know.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        read_model(dir.as_ref())
+    }
+
+    /// A model from the Hugging Face Hub, from the cache that Python's `huggingface_hub` uses too or by download:
+    /// `Gpt2::from_hub("openai-community/gpt2")`. A [`Repo`] can name a revision. See [`Hub`] for the environment
+    /// variables that count, and [`Gpt2::load`] for the files that must be there.
+    pub fn from_hub(repo: impl Into<Repo>) -> Result<Self> {
+        Self::from_hub_with(repo, &Hub::from_env())
+    }
+
+    /// [`Gpt2::from_hub`] with settings of one's own.
+    pub fn from_hub_with(repo: impl Into<Repo>, hub: &Hub) -> Result<Self> {
+        Self::load(fetch_model(repo.into(), hub)?)
+    }
+
+    /// Writes `config.json` and `model.safetensors`; each of the two files is replaced as a whole or not at all.
+    ///
+    /// `transformers` loads the result, unless the configuration has fields of our own (`qkv_bias`, `lm_head_bias`)
+    /// that its GPT-2 does not know.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a
+    /// part, and for one in 8 bits.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        write_model(self, dir.as_ref())
+    }
+}
+
+fn read_model(dir: &Path) -> Result<Gpt2> {
     if !dir.exists() {
         return Err(Error::FileNotFound { path: dir.to_path_buf(), hint: String::new() });
     }
@@ -42,7 +75,8 @@ pub fn read_model(dir: &Path) -> Result<Gpt2> {
     Gpt2::build(&config, &mut |name, shape| weights.read(if only_head && name == WTE { LM_HEAD } else { name }, shape))
 }
 
-/// A folder whose weights have a `score.weight` `[1, n_embd]` and no output head, whatever its configuration says about one.
+/// A folder whose weights have a `score.weight` `[1, n_embd]` and no output head, whatever its configuration says about
+/// one.
 pub(crate) fn read_with_score(dir: &Path) -> Result<(Gpt2, Tensor)> {
     if !dir.exists() {
         return Err(Error::FileNotFound { path: dir.to_path_buf(), hint: String::new() });
@@ -57,7 +91,7 @@ pub(crate) fn read_with_score(dir: &Path) -> Result<(Gpt2, Tensor)> {
 }
 
 /// The folder of a model from the Hub, in the cache or downloaded into it: its configuration and its weights.
-pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
+fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
     let mut snapshot = hub.snapshot(repo)?;
     snapshot.file("config.json")?;
     if snapshot.optional(WEIGHTS)?.is_none() {
@@ -72,39 +106,34 @@ pub fn fetch_model(repo: Repo, hub: &Hub) -> Result<PathBuf> {
     snapshot.folder()
 }
 
-/// Writes a model folder; each of the two files is replaced as a whole or not at all.
-///
-/// `transformers` loads the result, unless the configuration has fields of our own (`qkv_bias`, `lm_head_bias`) that its
-/// GPT-2 does not know.
-///
-/// # Errors
-/// [`Error::Io`]; [`Error::InvalidArgument`] for a model with an active adapter, of which the file would hold a part.
-pub fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
+fn write_model(model: &Gpt2, dir: &Path) -> Result<()> {
     if let Some(layer) = model.linears().find(|layer| layer.adapters.is_in_use()) {
-        return Err(Error::InvalidArgument {
-            argument: "model",
-            value: format!("a model whose layer {} carries an adapter", layer.name()),
-            expected: "a model without: save the adapter with Lora::save, or merge_and_unload() first".into(),
-        });
+        let value = format!("a model whose layer {} carries an adapter", layer.name());
+        let expected = "a model without: save the adapter with Lora::save, or merge_and_unload() first";
+        return Err(Error::argument("model", value, expected));
     }
-    let config = config_json(&model.config)?;
+    if let Some(name) = model.int8_weight() {
+        let value = format!("a model whose {name} is in 8 bits");
+        return Err(Error::argument("model", value, "one in 32 bits: save the model that to_int8() was called on"));
+    }
+    let config = format!("{:#}", config_json(&model.config)?);
     replace_with(&dir.join(WEIGHTS), |new| write_safetensors(new, &model.params()))?;
     write_atomically(&dir.join("config.json"), config.as_bytes())
 }
 
-/// What `config.json` holds for a model of this configuration.
-pub fn config_json(config: &Gpt2Config) -> Result<String> {
+/// The contents of `config.json` for a model of this configuration.
+pub(crate) fn config_json(config: &Gpt2Config) -> Result<Value> {
     let invalid = |e: serde_json::Error| Error::InvalidConfig { context: "config.json".into(), detail: e.to_string() };
     let mut config = serde_json::to_value(config).map_err(invalid)?;
     config["architectures"] = json!(["GPT2LMHeadModel"]);
     config["model_type"] = json!("gpt2");
-    serde_json::to_string_pretty(&config).map_err(invalid)
+    Ok(config)
 }
 
 /// The weights of a folder, in one file or in several.
 struct Weights {
     files: Vec<WeightFile>,
-    /// For several files: which of them holds a tensor, and where this is said.
+    /// For several files: the place in `files` of each tensor, and the path of the index.
     index: Option<(HashMap<String, usize>, PathBuf)>,
 }
 
@@ -119,25 +148,26 @@ impl Weights {
         let (single, index) = (dir.join(WEIGHTS), dir.join(INDEX));
         if single.exists() || !index.exists() {
             let file = WeightFile::open(single).map_err(not_found_hint)?;
-            return Ok(Weights { files: vec![file], index: None });
+            return Ok(Weights { files: vec![file.with_optional_prefix(PREFIX)], index: None });
         }
         let map = Index::read(&index)?;
         let shards: Vec<String> = map.shards().into_iter().collect();
-        let files = shards.iter().map(|shard| WeightFile::open(dir.join(shard))).collect::<Result<_>>()?;
+        let open = |shard: &String| Ok(WeightFile::open(dir.join(shard))?.with_optional_prefix(PREFIX));
+        let files = shards.iter().map(open).collect::<Result<_>>()?;
         let place = |shard: &String| shards.binary_search(shard).expect("every shard is listed");
         let places = map.weight_map.iter().map(|(name, shard)| (name.clone(), place(shard))).collect();
         Ok(Weights { files, index: Some((places, index)) })
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let Some((places, path)) = &self.index else { return self.files[0].read_variable(name, shape) };
-        match places.get(name).or_else(|| places.get(bare(name))) {
-            Some(&place) => self.files[place].read_variable(name, shape),
-            None => {
-                let (path, hint) = (path.clone(), missing_hint(name));
-                Err(Error::MissingTensor { path, name: name.to_string(), hint })
-            }
-        }
+        let read = match &self.index {
+            None => self.files[0].read_variable(name, shape),
+            Some((places, path)) => match places.get(name).or_else(|| places.get(bare(name))) {
+                Some(&place) => self.files[place].read_variable(name, shape),
+                None => Err(Error::MissingTensor { path: path.clone(), name: name.to_string(), hint: String::new() }),
+            },
+        };
+        read.map_err(head_hint)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -147,7 +177,8 @@ impl Weights {
         }
     }
 
-    /// The configuration, not tied if the file has an output head that is another table than the embeddings, as in transformers 5.
+    /// The configuration, not tied if the file has an output head that is another table than the embeddings, as in
+    /// transformers 5.
     fn with_its_head(&self, config: Gpt2Config) -> Result<Gpt2Config> {
         if !config.tie_word_embeddings || !self.has(LM_HEAD) || !self.has(WTE) {
             return Ok(config);
@@ -193,7 +224,23 @@ impl Index {
     }
 }
 
-/// Tells what is there instead of `model.safetensors`, where we know.
+/// The name without the prefix that some files have and some have not.
+fn bare(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// Says why an output head is looked for.
+fn head_hint(error: Error) -> Error {
+    match error {
+        Error::MissingTensor { path, name, .. } if name.starts_with("lm_head") => {
+            let hint = "; the configuration asks for an output head of its own (tie_word_embeddings, lm_head_bias)";
+            Error::MissingTensor { path, name, hint: hint.to_string() }
+        }
+        other => other,
+    }
+}
+
+/// Names the file that is there instead of `model.safetensors`, if it is a known one.
 fn not_found_hint(error: Error) -> Error {
     let Error::FileNotFound { path, .. } = error else { return error };
     let hint = if path.with_file_name("pytorch_model.bin").exists() {

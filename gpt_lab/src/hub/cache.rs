@@ -73,8 +73,8 @@ impl Cache {
         Ok(path)
     }
 
-    /// Waits until no other process, ours or a Python one, downloads this blob. The lock ends with the file that is returned;
-    /// `None` where the file system has no locks.
+    /// Waits until no other process, ours or a Python one, downloads this blob. The lock ends with the file that is
+    /// returned; `None` where the file system has no locks.
     pub fn lock(&self, etag: &str) -> Result<Option<File>> {
         fs::create_dir_all(&self.locks).map_err(|e| Error::io(&self.locks, "creating the folder", e))?;
         let path = self.locks.join(format!("{etag}.lock"));
@@ -94,7 +94,8 @@ impl Cache {
     }
 }
 
-/// Puts what `make` makes under a name of its own in the place of `path`. Several threads and processes may do so at once.
+/// Puts what `make` makes under a name of its own in the place of `path`. Several threads and processes may do so at
+/// once.
 fn place(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let folder = parent(path);
@@ -105,7 +106,7 @@ fn place(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     fs::rename(&new, path).map_err(|e| Error::io(path, "replacing", e))
 }
 
-/// Whether a server's word can be the name of a file or folder of the cache.
+/// `true` if a word of the server can be the name of a file or folder of the cache.
 pub(super) fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     !text.is_empty() && text.len() <= 200 && text.bytes().all(plain) && !text.starts_with('.')

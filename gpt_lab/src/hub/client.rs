@@ -10,11 +10,12 @@ use ureq::{Agent, Body};
 use super::cache::is_name;
 use crate::{Error, Result};
 
-/// How long a connection and the beginning of an answer may take.
+/// Time that a connection and the beginning of an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long nothing may come. The stop button is looked at in between, and the kernel waits five seconds for that.
+/// Time without a byte after which a connection counts as broken. The stop button is looked at in between, and the
+/// kernel waits five seconds for that.
 const SILENCE: Duration = Duration::from_secs(4);
-/// How often a question is asked that gets no answer, and the pause after the first time; it doubles.
+/// Number of times that a question without an answer is asked, and the pause after the first; it doubles.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -26,7 +27,7 @@ pub(super) struct Client {
     token: Option<String>,
 }
 
-/// What the Hub says about a file.
+/// The Hub's information about a file.
 #[derive(Debug, Clone)]
 pub(super) struct About {
     /// The name of its blob: for large files its SHA-256, for others its name in git.
@@ -35,14 +36,14 @@ pub(super) struct About {
     pub commit: Option<String>,
 }
 
-/// What became of a question about a file.
+/// The answer to a question about a file.
 pub(super) enum Answer {
     There(About),
     Missing(String),
     Unreachable(String),
 }
 
-/// What became of a request for bytes.
+/// The answer to a request for bytes.
 pub(super) enum Bytes {
     /// They come, from this position.
     Come(u64, Response<Body>),
@@ -84,8 +85,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// A large file's redirection to the store says all about it; other redirections (of repositories that were renamed) are
-    /// followed.
+    /// A large file's redirection to the store says all about it; other redirections (of repositories that were
+    /// renamed) are followed.
     fn head_once(&self, url: &str) -> Result<Answer> {
         let (mut place, mut commit) = (url.to_string(), None);
         for _ in 0..6 {
@@ -137,7 +138,7 @@ impl Client {
         }
     }
 
-    /// What an answer other than yes means.
+    /// The meaning of a status other than success.
     fn refusal(&self, url: &str, status: u16, headers: &HeaderMap) -> Result<Answer> {
         let detail = described(status);
         let fail = |why: &str| Err(Error::Download { url: url.into(), detail: format!("{detail}: {why}") });
@@ -185,7 +186,7 @@ fn unquoted(etag: &str) -> String {
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_string()
 }
 
-/// Where a range of bytes begins: `bytes 5-9/10` → 5.
+/// The beginning of a range of bytes: `bytes 5-9/10` → 5.
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     header(headers, "content-range")?.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
@@ -196,7 +197,7 @@ fn origin(url: &str) -> &str {
     url[host..].find('/').map_or(url, |end| &url[..host + end])
 }
 
-/// Where a redirection leads.
+/// The target of a redirection.
 fn absolute(from: &str, location: &str) -> String {
     if location.contains("://") {
         location.to_string()

@@ -14,13 +14,13 @@ use crate::core::stop;
 use crate::lab::ByteProgress;
 use crate::{Error, Result};
 
-/// How often in a row a connection may break without bringing a byte.
+/// Number of times in a row that a connection may break without bringing a byte.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Files smaller than this come without a bar.
 const WORTH_A_BAR: u64 = 1 << 20;
 
-/// How a connection ended.
+/// The end of a connection.
 enum Ended {
     /// With the file.
     Complete,
@@ -28,9 +28,9 @@ enum Ended {
     Broken(String),
 }
 
-/// Downloads a blob that the cache lacks. What has arrived grows in `<etag>.incomplete`, from which a later call goes on –
-/// after a broken connection at once, after the stop button or a crash when it is asked for again; only a file with the
-/// announced length and checksum takes its place.
+/// Downloads a blob that the cache lacks. What has arrived grows in `<etag>.incomplete`, from which a later call goes
+/// on – after a broken connection at once, after the stop button or a crash when it is asked for again; only a file
+/// with the announced length and checksum takes its place.
 pub(super) fn fetch(client: &Client, url: &str, about: &About, cache: &Cache, label: &str) -> Result<()> {
     let blob = cache.blob(&about.etag);
     if blob.exists() {
@@ -129,8 +129,8 @@ fn restart(file: &mut File, bar: &mut Option<ByteProgress>) -> io::Result<()> {
     file.set_len(0)
 }
 
-/// Compares length and checksum with what the Hub announced. The name of a large file's blob is its SHA-256, that of a small
-/// one the name that git gives it: the SHA-1 of `blob <length>\0` and the contents.
+/// Compares length and checksum with what the Hub announced. The name of a large file's blob is its SHA-256, that of a
+/// small one the name that git gives it: the SHA-1 of `blob <length>\0` and the contents.
 fn verify(path: &Path, about: &About, url: &str) -> Result<()> {
     let io = |e: io::Error| Error::io(path, "reading", e);
     let mismatch = |kind, expected: String, found: String| {

@@ -1,8 +1,8 @@
 //! Files from the Hugging Face Hub, and the cache that they are kept in.
 //!
-//! The cache is the one of Python's `huggingface_hub`: what one of the two has downloaded, the other finds. Reading order:
-//! this file (what is asked for), `cache` (where it lies), `client` (how to ask), `download` (how it comes in whole).
-//! `docs/hub.md` says why there is a client of our own.
+//! The cache is the one of Python's `huggingface_hub`: what one of the two has downloaded, the other finds. Reading
+//! order: this file (what is asked for), `cache` (where it lies), `client` (how to ask), `download` (how it comes in
+//! whole). `docs/hub.md` says why there is a client of our own.
 
 mod cache;
 mod client;
@@ -18,7 +18,7 @@ pub use repo::Repo;
 
 use crate::{Error, Result};
 
-/// Where the Hub is and what may be asked of it.
+/// The address of the Hub, and the settings for asking it.
 ///
 /// ```no_run
 /// use gpt_lab::prelude::*;
@@ -34,15 +34,16 @@ pub struct Hub {
     pub endpoint: String,
     /// The folder of the cache.
     pub cache: PathBuf,
-    /// Who asks, for repositories that are not open to everyone. It is only sent to `endpoint`.
+    /// The user's token, for repositories that are not open to everyone. It is only sent to `endpoint`.
     pub token: Option<String>,
     /// Use what is in the cache and nothing else.
     pub offline: bool,
 }
 
 impl Hub {
-    /// The settings that `huggingface_hub` would use: `HF_ENDPOINT`; the cache in `HF_HUB_CACHE`, in `HF_HOME/hub` or in
-    /// `~/.cache/huggingface/hub`; the token in `HF_TOKEN` or in the file that `hf auth login` writes; `HF_HUB_OFFLINE`.
+    /// The settings that `huggingface_hub` would use: `HF_ENDPOINT`; the cache in `HF_HUB_CACHE`, in `HF_HOME/hub` or
+    /// in `~/.cache/huggingface/hub`; the token in `HF_TOKEN` or in the file that `hf auth login` writes;
+    /// `HF_HUB_OFFLINE`.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -108,11 +109,11 @@ pub struct Snapshot {
     client: Client,
     /// Known from the beginning if the revision is a commit, otherwise from the first answer or from the cache.
     commit: Option<String>,
-    /// Why the Hub is not asked, if it is not.
+    /// The reason why the Hub is not asked, if it is not.
     away: Option<String>,
 }
 
-/// What became of a file.
+/// The result of looking for a file.
 enum Lookup {
     There(PathBuf),
     /// The repository, or the cache without a Hub, lacks it; the error is for those who need it.
@@ -120,13 +121,13 @@ enum Lookup {
 }
 
 impl Snapshot {
-    /// The path of a file, which is downloaded if the cache lacks it. A Hub that cannot be reached is no error if the cache
-    /// has the file.
+    /// The path of a file, which is downloaded if the cache lacks it. A Hub that cannot be reached is no error if the
+    /// cache has the file.
     ///
     /// # Errors
     /// [`Error::NotCached`] without a Hub; [`Error::Download`] with the answer of one that refuses or has no such file;
-    /// [`Error::ChecksumMismatch`]; [`Error::Stopped`] after the stop button: what has arrived is kept, and the next call goes
-    /// on from there.
+    /// [`Error::ChecksumMismatch`]; [`Error::Stopped`] after the stop button: what has arrived is kept, and the next
+    /// call goes on from there.
     pub fn file(&mut self, name: &str) -> Result<PathBuf> {
         match self.look_up(name)? {
             Lookup::There(path) => Ok(path),
@@ -241,10 +242,9 @@ mod tests {
 
     #[test]
     fn the_token_may_be_in_the_file_that_a_login_writes() {
-        let home = std::env::temp_dir().join(format!("gpt_lab-hub-{}", std::process::id()));
-        std::fs::create_dir_all(&home).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path();
         std::fs::write(home.join("token"), "hf_saved\n").unwrap();
         assert_eq!(hub(&[("HF_HOME", home.to_str().unwrap())]).token.as_deref(), Some("hf_saved"));
-        std::fs::remove_dir_all(home).unwrap();
     }
 }

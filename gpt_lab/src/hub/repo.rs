@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-/// A repository on the Hub at a revision. A string is the name of a model at its newest version: `"openai-community/gpt2"`.
+/// A repository on the Hub at a revision. A string is the name of a model at its newest version:
+/// `"openai-community/gpt2"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repo {
     id: String,
@@ -49,7 +50,7 @@ impl Repo {
         commit.then(|| self.revision.clone())
     }
 
-    /// Where a file is, at this commit or else at the revision.
+    /// The URL of a file, at this commit or else at the revision.
     pub(super) fn url(&self, endpoint: &str, commit: Option<&str>, file: &str) -> String {
         let kind = if self.dataset { "datasets/" } else { "" };
         let revision = escape(commit.unwrap_or(&self.revision), "");
@@ -61,14 +62,13 @@ impl Repo {
         let parts: Vec<&str> = self.id.split('/').collect();
         let good = |part: &&str| !part.is_empty() && part.chars().all(allowed) && !part.contains("..");
         if parts.len() > 2 || !parts.iter().all(good) || self.id.contains("--") {
-            let expected = "the name of a repository on the Hub, such as \"openai-community/gpt2\"".to_string();
-            return Err(Error::InvalidArgument { argument: "repo", value: format!("{:?}", self.id), expected });
+            let expected = "the name of a repository on the Hub, such as \"openai-community/gpt2\"";
+            return Err(Error::argument("repo", format!("{:?}", self.id), expected));
         }
         if is_inside(&self.revision) {
             return Ok(());
         }
-        let expected = "a branch, a tag or a commit".to_string();
-        Err(Error::InvalidArgument { argument: "revision", value: format!("{:?}", self.revision), expected })
+        Err(Error::argument("revision", format!("{:?}", self.revision), "a branch, a tag or a commit"))
     }
 }
 
@@ -97,11 +97,11 @@ pub(super) fn check_file(name: &str) -> Result<()> {
     if is_inside(name) {
         return Ok(());
     }
-    let expected = "the name of a file in a repository, such as \"config.json\"".to_string();
-    Err(Error::InvalidArgument { argument: "file", value: format!("{name:?}"), expected })
+    let expected = "the name of a file in a repository, such as \"config.json\"";
+    Err(Error::argument("file", format!("{name:?}"), expected))
 }
 
-/// Whether this is a path of plain names from some folder downwards.
+/// `true` for a path of plain names from some folder downwards.
 fn is_inside(path: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0', ':']);
     path.split('/').all(plain)

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::channel::{Place, place};
+use super::frontend::{Frontend, frontend};
 
 /// Asks for a line of text and waits for it. In a notebook an input box opens below the cell. `None` at the end of the
 /// input.
@@ -18,10 +18,10 @@ pub fn password(prompt: &str) -> Option<String> {
 /// The convention of the crate `evcxr_input`: a line on standard output, the answer on standard input.
 fn ask(command: &str, prompt: &str) -> Option<String> {
     let mut out = io::stdout().lock();
-    let asked = match place() {
+    let asked = match frontend() {
         // A colon would end the prompt and a newline the command.
-        Place::Kernel | Place::PlainEvcxr => writeln!(out, "{command}:{}", prompt.replace(['\n', ':'], " ")),
-        Place::Terminal => write!(out, "{prompt}"),
+        Frontend::Kernel | Frontend::PlainEvcxr => writeln!(out, "{command}:{}", prompt.replace(['\n', ':'], " ")),
+        Frontend::Terminal => write!(out, "{prompt}"),
     };
     asked.and_then(|()| out.flush()).ok()?;
     let mut line = String::new();

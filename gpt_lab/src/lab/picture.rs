@@ -5,16 +5,16 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::lab::{self, Place};
+use super::html::{el, escape};
 
-/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone, which
-/// browsers draw smaller than asked.
+/// The system's fonts of fixed width, as CSS and as SVG attributes understand them. Not the keyword `monospace` alone,
+/// which browsers draw smaller than asked.
 pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace";
 
-/// Something to look at, in as many forms as it has. As the last expression of a cell it shows itself.
+/// A display in up to three forms. As the last expression of a cell it shows itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
-    /// For terminals, and for readers of a notebook that cannot show the others.
+    /// For terminals, and for programs that cannot show the other forms of a notebook.
     pub text: String,
     /// For notebooks: HTML without scripts.
     pub html: Option<String>,
@@ -38,19 +38,6 @@ impl Picture {
         Picture { text: text.into(), html: None, svg: Some(svg.into()) }
     }
 
-    /// Shows it now, below what the cell has shown so far.
-    pub fn show(&self) {
-        lab::display(self);
-    }
-
-    /// Called by evcxr when a picture is the last expression of a cell.
-    pub fn evcxr_display(&self) {
-        match lab::place() {
-            Place::Terminal => println!("{}", self.text),
-            Place::Kernel | Place::PlainEvcxr => lab::display(self),
-        }
-    }
-
     /// Its forms by MIME type.
     pub fn forms(&self) -> BTreeMap<&str, &str> {
         let mut forms = BTreeMap::from([("text/plain", self.text.as_str())]);
@@ -72,46 +59,21 @@ impl fmt::Display for Picture {
     }
 }
 
-/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and the
-/// like.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            '\u{0}'..='\u{1f}' => escaped.push(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}')),
-            '\u{7f}' => escaped.push('␡'),
-            '\u{80}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 /// Code or any other text, in a fixed-width block with its line breaks; long lines wrap.
 pub fn text(text: &str) -> Picture {
-    let html = format!(
-        "<pre style=\"margin:0;padding:8px 12px;background:rgba(128,128,128,0.12);border-radius:4px;\
-         font-family:{MONO};white-space:pre-wrap;overflow-wrap:anywhere\">{}</pre>",
-        escape(text)
+    let style = format!(
+        "margin:0;padding:8px 12px;background:rgba(128,128,128,0.12);border-radius:4px;font-family:{MONO};\
+         white-space:pre-wrap;overflow-wrap:anywhere"
     );
-    Picture::of_html(text, html)
+    Picture::of_html(text, el("pre", &style, escape(text)))
 }
 
 /// A progress bar with a line of text below; `share` is between 0 and 1.
 pub fn bar(share: f64, label: &str) -> Picture {
     let percent = (share.clamp(0.0, 1.0) * 100.0).round();
-    let html = format!(
-        "<div style=\"max-width:640px\"><div style=\"height:8px;border-radius:4px;background:rgba(128,128,128,0.25)\">\
-         <div style=\"height:8px;border-radius:4px;width:{percent}%;background:rgb(66,133,214)\"></div></div>\
-         <div style=\"padding-top:3px\">{}</div></div>",
-        escape(label)
-    );
+    let filled = format!("height:8px;border-radius:4px;width:{percent}%;background:rgb(66,133,214)");
+    let all = el("div", "height:8px;border-radius:4px;background:rgba(128,128,128,0.25)", el("div", &filled, ""));
+    let html = el("div", "max-width:640px", all + &el("div", "padding-top:3px", escape(label)));
     Picture::of_html(label, html)
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Live, interrupted};
-use super::{Picture, bar};
+use super::live::Live;
+use super::picture::{Picture, bar};
 use crate::core::format::clock;
+use crate::core::stop::interrupted;
 
-/// Goes through an iterator with a bar that shows how far it is, how fast, and how long it will take. Ends early when the
-/// learner presses stop.
+/// Goes through an iterator with a bar that shows how far it is, how fast, and how long it will take. Ends early when
+/// the learner presses stop.
 ///
 /// ```
 /// let sum: u32 = gpt_lab::lab::progress("adding", 0..10).sum();
@@ -88,7 +89,7 @@ impl<I> Progress<I> {
 #[derive(Debug)]
 pub(crate) struct ByteProgress {
     label: String,
-    /// What was there before: it counts for how far it is, not for how fast.
+    /// Bytes that were there before: they count for the share, not for the rate.
     before: u64,
     done: u64,
     total: u64,
@@ -101,7 +102,7 @@ impl ByteProgress {
         ByteProgress { label: label.to_string(), before, done: before, total, began: Instant::now(), live: Live::new() }
     }
 
-    /// So many more have come.
+    /// Adds bytes that have come.
     pub fn add(&mut self, bytes: u64) {
         self.done += bytes;
         if self.live.is_due() {
@@ -110,7 +111,7 @@ impl ByteProgress {
         }
     }
 
-    /// All is to come again.
+    /// Restarts the count.
     pub fn restart(&mut self) {
         (self.before, self.done, self.began) = (0, 0, Instant::now());
     }

@@ -3,20 +3,12 @@
 use candle_core::{Device, IndexOp, Tensor};
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
+use super::verdict::{all_close, answer, close, ensure, verdict};
 use crate::Rng;
-
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-6 * (1.0 + b.abs())
-}
-
-fn all_close(a: &[f64], b: &[f64]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(*a, *b))
-}
 
 /// Exercise 1: softmax of a list, also where `exp` alone would overflow.
 pub fn check_softmax(softmax: impl Fn(&[f64]) -> Option<Vec<f64>>) -> Verdict {
-    judge("equal to the real one, and it survives a score of 1000 and a masked one", || {
+    verdict("equal to the real one, and it survives a score of 1000 and a masked one", || {
         let probs = answer(softmax(&[1.0, 2.0, 3.0]))?;
         ensure(probs.len() == 3, || format!("three scores went in, {} numbers came out", probs.len()))?;
         let sum: f64 = probs.iter().sum();
@@ -28,7 +20,8 @@ pub fn check_softmax(softmax: impl Fn(&[f64]) -> Option<Vec<f64>>) -> Verdict {
         let big = answer(softmax(&[1000.0, 1001.0]))?;
         ensure(all_close(&big, &[0.2689414213699951, 0.7310585786300049]), || {
             format!(
-                "softmax([1000, 1001]) = {big:?}; exp(1000) is infinite: what can be subtracted without changing the result?"
+                "softmax([1000, 1001]) = {big:?}; exp(1000) is infinite: what can be subtracted without changing the \
+                 result?"
             )
         })?;
         let masked = answer(softmax(&[0.0, f64::NEG_INFINITY]))?;
@@ -40,7 +33,7 @@ pub fn check_softmax(softmax: impl Fn(&[f64]) -> Option<Vec<f64>>) -> Verdict {
 
 /// Exercise 2: may position `row` look at position `col`? At itself and at the `window - 1` positions before it.
 pub fn check_window_mask(mask: impl Fn(usize, usize) -> Option<Vec<Vec<bool>>>) -> Verdict {
-    judge("right for every size: this is the sliding-window attention of several newer models", || {
+    verdict("right for every size: this is the sliding-window attention of several newer models", || {
         for (t, window) in [(4, 2), (5, 1), (6, 3), (3, 10), (1, 1)] {
             let got = answer(mask(t, window))?;
             ensure(got.len() == t && got.iter().all(|row| row.len() == t), || {
@@ -66,7 +59,7 @@ pub fn check_window_mask(mask: impl Fn(usize, usize) -> Option<Vec<Vec<bool>>>) 
 
 /// Exercise 3: parameters of the chapter's model, for any width, depth, vocabulary and context.
 pub fn check_parameter_count(count: impl Fn(usize, usize, usize, usize) -> Option<usize>) -> Verdict {
-    judge("2,408,290 for the chapter's model, and right for the others", || {
+    verdict("2,408,290 for the chapter's model, and right for the others", || {
         // One layer: q, k, v without bias 3C²; projection C² + C; two layer norms 4C; feed-forward 8C² + 5C.
         let want =
             |c: usize, l: usize, v: usize, t: usize| l * (12 * c * c + 10 * c) + 2 * c + v * c + t * c + c * v + v;
@@ -92,11 +85,12 @@ pub fn check_parameter_count(count: impl Fn(usize, usize, usize, usize) -> Optio
 
 /// Exercise 4: the loss by hand, mean over positions of −ln p(target).
 pub fn check_cross_entropy(loss: impl Fn(&[Vec<f64>], &[usize]) -> Option<f64>) -> Verdict {
-    judge("that is the number under every loss curve in this lab", || {
+    verdict("that is the number under every loss curve in this lab", || {
         let uniform = answer(loss(&vec![vec![0.0; 98]; 3], &[0, 5, 97]))?;
         ensure(close(uniform, 98f64.ln()), || {
             format!(
-                "98 equal scores must give ln 98 = {:.6}, yours is {uniform:.6} (a mean over positions, natural logarithm)",
+                "98 equal scores must give ln 98 = {:.6}, yours is {uniform:.6} (a mean over positions, natural \
+                 logarithm)",
                 98f64.ln()
             )
         })?;
@@ -108,7 +102,8 @@ pub fn check_cross_entropy(loss: impl Fn(&[Vec<f64>], &[usize]) -> Option<f64>) 
         let sure = answer(loss(&[vec![800.0, 0.0]], &[1]))?;
         ensure(close(sure, 800.0), || {
             format!(
-                "sure and wrong (scores 800 and 0, the second was right) costs 800, yours is {sure}: take the logarithm before the exponential can underflow"
+                "sure and wrong (scores 800 and 0, the second was right) costs 800, yours is {sure}: take the \
+                 logarithm before the exponential can underflow"
             )
         })
     })
@@ -116,7 +111,7 @@ pub fn check_cross_entropy(loss: impl Fn(&[Vec<f64>], &[usize]) -> Option<f64>) 
 
 /// Exercise 5: keep the `k` best scores, softmax over them, 0 for the others; ties with the k-th stay in.
 pub fn check_top_k(top_k: impl Fn(&[f64], usize) -> Option<Vec<f64>>) -> Verdict {
-    judge("as in every text generator; and a tie loses nobody", || {
+    verdict("as in every text generator; and a tie loses nobody", || {
         let got = answer(top_k(&[1.0, 3.0, 2.0, 0.0], 2))?;
         ensure(got.len() == 4, || "the answer has as many entries as there are scores, cut ones are 0".to_string())?;
         let want = [0.0, 0.7310585786300049, 0.2689414213699951, 0.0];
@@ -169,7 +164,7 @@ fn last_column_open(x: &Tensor) -> crate::Result<Tensor> {
 
 /// Exercise 6: does this attention let an output depend on a later input? The detector is tried on seven of them.
 pub fn check_leak_detector(detector: impl Fn(Attend) -> Option<bool>) -> Verdict {
-    judge("all seven judged rightly; keep such a test beside every attention you write", || {
+    verdict("all seven judged rightly; keep such a test beside every attention you write", || {
         let suspects: [(&str, Attend, bool); 7] = [
             ("no mask at all", no_mask, true),
             ("a proper causal mask", causal, false),
@@ -203,11 +198,7 @@ pub fn random_input(time: usize, channels: usize, seed: u64) -> crate::Result<Te
 pub fn change_position(x: &Tensor, position: usize, seed: u64) -> crate::Result<Tensor> {
     let (t, c) = x.dims2()?;
     if position >= t {
-        return Err(crate::Error::InvalidArgument {
-            argument: "position",
-            value: position.to_string(),
-            expected: format!("below the input's {t} positions"),
-        });
+        return Err(crate::Error::argument("position", position, format!("below the input's {t} positions")));
     }
     let rows = (0..t)
         .map(|i| if i == position { Rng::new(seed).normal_tensor(2.0, 1.0, &[c]) } else { Ok(x.i(i)?) })

@@ -1,14 +1,14 @@
 //! The exercises of `notebooks/chat.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
+use super::verdict::{answer, close, ensure, verdict};
 
 /// Exchanges, question, answer, context; what fits, and why.
 type FittingCase = (&'static [usize], usize, usize, usize, usize, &'static str);
 
 /// Exercise 1: a prompt with a memory.
 pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<String>) -> Verdict {
-    judge("right: the last exchanges in their order, then the question", || {
+    verdict("right: the last exchanges in their order, then the question", || {
         let said = [("a?", "one."), ("b?", "two."), ("c?", "three.")];
         let (b, c) = ("Question: b?\nAnswer: two.\n\n", "Question: c?\nAnswer: three.\n\n");
         let last = "Question: d?\nAnswer:";
@@ -28,7 +28,7 @@ pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<S
 
 /// Exercise 2: what fits into the context.
 pub fn check_fitting(fitting: impl Fn(&[usize], usize, usize, usize) -> Option<usize>) -> Verdict {
-    judge("right: the newest first, without gaps, and room for the answer", || {
+    verdict("right: the newest first, without gaps, and room for the answer", || {
         let cases: [FittingCase; 5] = [
             (&[10, 20, 30], 10, 10, 100, 3, "all of them fit"),
             (&[10, 20, 30], 10, 10, 60, 1, "30 fits into the 40 that are left, 20 more does not"),
@@ -48,7 +48,7 @@ pub fn check_fitting(fitting: impl Fn(&[usize], usize, usize, usize) -> Option<u
 
 /// Exercise 3: wins among decided questions.
 pub fn check_win_rate(win_rate: impl Fn(&[bool], &[bool]) -> Option<f64>) -> Verdict {
-    judge("right: draws say nothing about who is better", || {
+    verdict("right: draws say nothing about who is better", || {
         let cases: [(&[bool], &[bool], f64, &str); 4] = [
             (&[true, true, true, false], &[false, false, true, true], 2.0 / 3.0, "two wins, one loss, one draw"),
             (&[false, false], &[true, false], 0.0, "one loss, and a draw where nobody passed"),
@@ -57,9 +57,7 @@ pub fn check_win_rate(win_rate: impl Fn(&[bool], &[bool]) -> Option<f64>) -> Ver
         ];
         for (first, second, want, hint) in cases {
             let got = answer(win_rate(first, second))?;
-            ensure((got - want).abs() < 1e-9, || {
-                format!("win_rate({first:?}, {second:?}) is {got}, should be {want}: {hint}")
-            })?;
+            ensure(close(got, want), || format!("win_rate({first:?}, {second:?}) is {got}, should be {want}: {hint}"))?;
         }
         Ok(())
     })

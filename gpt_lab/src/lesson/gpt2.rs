@@ -1,20 +1,16 @@
 //! The exercises of `notebooks/gpt2.ipynb`.
 
 use super::Verdict;
-use super::verdict::{answer, ensure, judge};
+use super::verdict::{all_close, answer, ensure, verdict};
 
 /// Tokens, pair, what must come out, and why.
 type MergeCase = (&'static [u32], (u32, u32), &'static [u32], &'static str);
 /// Logits, tokens seen, what must come out, and why.
 type PenaltyCase = (&'static [f64], &'static [usize], &'static [f64], &'static str);
 
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-9 * (1.0 + b.abs())
-}
-
 /// Exercise 1: one step of byte-pair encoding.
 pub fn check_merge(merge: impl Fn(&[u32], (u32, u32), u32) -> Option<Vec<u32>>) -> Verdict {
-    judge("right, overlaps and ends included: repeat it with the most frequent pair and you have BPE", || {
+    verdict("right, overlaps and ends included: repeat it with the most frequent pair and you have BPE", || {
         let cases: [MergeCase; 6] = [
             (&[1, 2, 3], (1, 2), &[9, 3], "the pair becomes one token"),
             (&[3, 1, 2], (1, 2), &[3, 9], "the pair may stand at the very end"),
@@ -33,7 +29,7 @@ pub fn check_merge(merge: impl Fn(&[u32], (u32, u32), u32) -> Option<Vec<u32>>) 
 
 /// Exercise 2: the tokens that top-p sampling keeps.
 pub fn check_nucleus(nucleus: impl Fn(&[f64], f64) -> Option<Vec<bool>>) -> Verdict {
-    judge("right: never fewer than one, never more than needed", || {
+    verdict("right: never fewer than one, never more than needed", || {
         let cases: [(&[f64], f64, &[bool], &str); 5] = [
             (&[0.1, 0.6, 0.3], 0.8, &[false, true, true], "0.6 + 0.3 reaches 0.8"),
             (&[0.1, 0.6, 0.3], 0.5, &[false, true, false], "0.6 alone reaches 0.5"),
@@ -52,7 +48,7 @@ pub fn check_nucleus(nucleus: impl Fn(&[f64], f64) -> Option<Vec<bool>>) -> Verd
 
 /// Exercise 3: a beam search over two tokens.
 pub fn check_best_pair(search: impl Fn(&[f64], &[Vec<f64>], usize) -> Option<(usize, usize)>) -> Verdict {
-    judge("right: a beam of two finds what the greedy choice walks past", || {
+    verdict("right: a beam of two finds what the greedy choice walks past", || {
         // Greedy takes 0 (0.5) and then at best 0.5 · 0.4 = 0.2; 1 leads to 0.4 · 0.9 = 0.36.
         let first = [0.5, 0.4, 0.1];
         let second = [vec![0.3, 0.4, 0.3], vec![0.05, 0.05, 0.9], vec![0.98, 0.01, 0.01]];
@@ -82,19 +78,21 @@ pub fn check_best_pair(search: impl Fn(&[f64], &[Vec<f64>], usize) -> Option<(us
 
 /// Exercise 4: positions computed without and with a key/value cache.
 pub fn check_positions(positions: impl Fn(usize, usize) -> Option<(usize, usize)>) -> Verdict {
-    judge("right: a square without the cache, a line with it", || {
+    verdict("right: a square without the cache, a line with it", || {
         for (prompt, new) in [(5, 1), (5, 2), (1, 3), (100, 100), (7, 0)] {
             let (without, with) = answer(positions(prompt, new))?;
             let want = new * prompt + new * new.saturating_sub(1) / 2;
             ensure(without == want, || {
                 format!(
-                    "without a cache, {new} tokens after {prompt}: {without}, should be {want}; the texts grow by one each time"
+                    "without a cache, {new} tokens after {prompt}: {without}, should be {want}; the texts grow by \
+                     one each time"
                 )
             })?;
             let want = if new == 0 { 0 } else { prompt + new - 1 };
             ensure(with == want, || {
                 format!(
-                    "with a cache, {new} tokens after {prompt}: {with}, should be {want}; the prompt once, then each token but the last"
+                    "with a cache, {new} tokens after {prompt}: {with}, should be {want}; the prompt once, then each \
+                     token but the last"
                 )
             })?;
         }
@@ -104,7 +102,7 @@ pub fn check_positions(positions: impl Fn(usize, usize) -> Option<(usize, usize)
 
 /// Exercise 5: the repetition penalty.
 pub fn check_penalise(penalise: impl Fn(&[f64], &[usize], f64) -> Option<Vec<f64>>) -> Verdict {
-    judge("right: always down, whatever the sign", || {
+    verdict("right: always down, whatever the sign", || {
         let cases: [PenaltyCase; 4] = [
             (&[2.0, 1.0], &[0], &[1.0, 1.0], "a positive logit is divided"),
             (
@@ -119,7 +117,7 @@ pub fn check_penalise(penalise: impl Fn(&[f64], &[usize], f64) -> Option<Vec<f64
         for (logits, seen, want, hint) in cases {
             let got = answer(penalise(logits, seen, 2.0))?;
             ensure(got.len() == logits.len(), || format!("{} logits went in, {} came out", logits.len(), got.len()))?;
-            ensure(got.iter().zip(want).all(|(got, want)| close(*got, *want)), || {
+            ensure(all_close(&got, want), || {
                 format!("penalise({logits:?}, {seen:?}, 2) is {got:?}, should be {want:?}: {hint}")
             })?;
         }

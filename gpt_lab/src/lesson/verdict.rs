@@ -1,23 +1,23 @@
-//! What a check says.
+//! The outcome of a check, and the pieces that checks are made of.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::show::{self, Picture};
+use crate::lab::{Picture, el, escape};
 
 /// The outcome of one exercise's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The stub still returns `None`.
     Waiting,
-    /// What was called, and what is wrong with what came back.
+    /// The call, and what is wrong with its result.
     Wrong(String),
     /// All cases passed.
     Right(String),
 }
 
 impl Verdict {
-    /// Whether the exercise is solved.
+    /// `true` if the exercise is solved.
     pub fn is_right(&self) -> bool {
         matches!(self, Verdict::Right(_))
     }
@@ -30,12 +30,11 @@ impl Verdict {
             Verdict::Right(_) => "46,160,67",
         };
         let text = self.to_string();
-        let html = format!(
-            "<div style=\"border-left:4px solid rgb({colour});background:rgba({colour},0.12);padding:6px 10px;\
-             white-space:pre-wrap\">{}</div>",
-            show::escape(&text)
+        let style = format!(
+            "border-left:4px solid rgb({colour});background:rgba({colour},0.12);padding:6px 10px;white-space:pre-wrap"
         );
-        Picture { text, html: Some(html), svg: None }
+        let html = el("div", &style, escape(&text));
+        Picture::of_html(text, html)
     }
 
     /// Called by evcxr when a verdict is the last expression of a cell.
@@ -55,7 +54,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Runs a check; a panic in the learner's function becomes a verdict instead of ending the cell.
-pub(super) fn judge(praise: &str, check: impl FnOnce() -> Result<(), Verdict>) -> Verdict {
+pub(super) fn verdict(praise: &str, check: impl FnOnce() -> Result<(), Verdict>) -> Verdict {
     match catch_unwind(AssertUnwindSafe(check)) {
         Ok(Ok(())) => Verdict::Right(praise.to_string()),
         Ok(Err(verdict)) => verdict,
@@ -78,4 +77,14 @@ pub(super) fn answer<T>(given: Option<T>) -> Result<T, Verdict> {
 /// Fails with this sentence unless the condition holds.
 pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Verdict> {
     if holds { Ok(()) } else { Err(Verdict::Wrong(why())) }
+}
+
+/// `true` for numbers that are equal but for rounding, be it that of `f32`.
+pub(super) fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-6 * (1.0 + b.abs())
+}
+
+/// `true` for lists of equal length whose numbers are [`close`].
+pub(super) fn all_close(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(*a, *b))
 }

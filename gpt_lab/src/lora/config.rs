@@ -1,4 +1,4 @@
-//! What an adapter adapts, and how.
+//! The settings of an adapter: the layers that it adapts, and how.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ const LARGEST_RANK: usize = 1 << 16;
 
 /// The settings of one adapter, with PEFT's names and defaults.
 ///
-/// PEFT's `fan_in_fan_out` is missing: how a layer stores its weight is known from the layer. It is written to files as the
-/// model has it.
+/// PEFT's `fan_in_fan_out` is missing: each layer knows the layout of its weight. It is written to files as the model
+/// has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
@@ -23,11 +23,11 @@ pub struct LoraConfig {
     pub lora_alpha: f64,
     /// Probability with which elements of the adapter's input are dropped in training.
     pub lora_dropout: f64,
-    /// Which layers get an adapter.
+    /// The layers that get an adapter.
     pub target_modules: Targets,
     /// Multiply the update by `α / √r` instead (Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>).
     pub use_rslora: bool,
-    /// Which biases of the model train along. The adapter keeps its own values of them.
+    /// The biases of the model that train along. The adapter keeps its own values of them.
     pub bias: Bias,
     /// Modules that train in full, such as a score head. The adapter keeps its own copy of them.
     pub modules_to_save: Vec<String>,
@@ -35,26 +35,26 @@ pub struct LoraConfig {
     pub rank_pattern: BTreeMap<String, usize>,
     /// Other α for such modules.
     pub alpha_pattern: BTreeMap<String, f64>,
-    /// How A and B begin.
+    /// Initial values of A and B.
     pub init_lora_weights: Init,
-    /// What the model is for (`CAUSAL_LM`, `SEQ_CLS`); `None` means what the model says.
+    /// Purpose of the model (`CAUSAL_LM`, `SEQ_CLS`); `None` stands for the model's own.
     pub task_type: Option<String>,
-    /// Where the model came from; only passed on to files.
+    /// Origin of the model; only passed on to files.
     pub base_model_name_or_path: Option<String>,
 }
 
-/// Which layers get an adapter.
+/// A choice of layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Targets {
-    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the MLP's,
-    /// `attn.c_proj` the attention's only.
+    /// Layers whose name is one of these or ends with a dot and one of these: `c_proj` is the attention's and the
+    /// MLP's, `attn.c_proj` the attention's only.
     Names(Vec<String>),
     /// Layers whose whole name this regular expression matches; `all-linear` means every layer that there is.
     Pattern(String),
 }
 
-/// Which biases train along.
+/// The biases that train along with an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bias {
@@ -67,7 +67,7 @@ pub enum Bias {
     LoraOnly,
 }
 
-/// How A and B begin.
+/// Initial values of A and B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -113,9 +113,7 @@ impl LoraConfig {
 
     /// Checks that the numbers describe an adapter.
     pub fn validate(&self) -> Result<()> {
-        let bad = |argument, value: String, expected: &str| {
-            Err(Error::InvalidArgument { argument, value, expected: expected.into() })
-        };
+        let bad = |argument, value: String, expected: &str| Err(Error::argument(argument, value, expected));
         if self.r == 0 || self.rank_pattern.values().any(|r| *r == 0) {
             return bad("r", "0".into(), "a rank of at least 1");
         }
@@ -151,16 +149,15 @@ impl Targets {
         Targets::Pattern(pattern.into())
     }
 
-    /// Which of these names it means, as places in the list.
+    /// The places in this list of the names that it means.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not leave a
-    /// layer untrained without a word.
+    /// [`Error::InvalidArgument`] for a pattern or one of the names that fits no module: a slip of the pen must not
+    /// leave a layer untrained without a word.
     pub fn select(&self, modules: &[String]) -> Result<Vec<usize>> {
-        let nothing = |value: &str| Error::InvalidArgument {
-            argument: "target_modules",
-            value: format!("{value:?}"),
-            expected: format!("something that fits one of this model's layers: {}", known(modules)),
+        let nothing = |value: &str| {
+            let expected = format!("something that fits one of this model's layers: {}", known(modules));
+            Error::argument("target_modules", format!("{value:?}"), expected)
         };
         let places = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
             modules.iter().enumerate().filter(|(_, module)| fits(module)).map(|(at, _)| at).collect()
@@ -182,17 +179,18 @@ impl Targets {
     }
 }
 
-/// Whether a module has this name or one that ends with a dot and this name.
+/// True if a module has this name or one that ends with a dot and this name.
 pub(super) fn ends_with(module: &str, name: &str) -> bool {
     module.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The last parts of the modules' names, each once.
+/// The modules' names without the numbers of their blocks and all before these, each once.
 pub(super) fn known(modules: &[String]) -> String {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for module in modules {
-        let name = module.split_once(".h.").map_or(module.as_str(), |(_, rest)| rest);
-        let name = name.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('.');
+        let parts: Vec<&str> = module.split('.').collect();
+        let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let name = parts[parts.iter().rposition(is_number).map_or(0, |at| at + 1)..].join(".");
         if !names.contains(&name) {
             names.push(name);
         }
@@ -206,10 +204,9 @@ fn whole(pattern: &str) -> Result<Regex> {
 }
 
 fn regex(argument: &'static str, pattern: &str, full: String) -> Result<Regex> {
-    Regex::new(&full).map_err(|e| Error::InvalidArgument {
-        argument,
-        value: format!("{pattern:?}"),
-        expected: format!("a regular expression (without look-around and back-references): {e}"),
+    Regex::new(&full).map_err(|e| {
+        let expected = format!("a regular expression (without look-around and back-references): {e}");
+        Error::argument(argument, format!("{pattern:?}"), expected)
     })
 }
 
@@ -222,7 +219,7 @@ fn by_pattern<T: Copy>(argument: &'static str, patterns: &BTreeMap<String, T>, m
         }
         if let Some((first, _)) = found {
             let (value, expected) = (format!("{first:?} and {pattern:?}"), format!("one pattern that fits {module}"));
-            return Err(Error::InvalidArgument { argument, value, expected });
+            return Err(Error::argument(argument, value, expected));
         }
         found = Some((pattern, *value));
     }

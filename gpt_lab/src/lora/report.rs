@@ -1,4 +1,4 @@
-//! How much of a model trains.
+//! Number of parameters that train.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::{Param, Result};
 /// `trainable params: 147,456 || all params: 124,587,264 || trainable%: 0.1184`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// Those that train.
+    /// Number of those that train.
     pub trainable: usize,
-    /// All of them: the model's, every adapter's, every adapter's copies of whole modules.
+    /// Number of all: the model's, every adapter's, every adapter's copies of whole modules.
     pub all: usize,
 }
 
@@ -25,22 +25,19 @@ impl Report {
         Report { trainable, all: count(&mut params.iter()) + copies }
     }
 
-    /// What a GPT-2 with one such adapter would report, without a model: the largest is counted in no time.
+    /// The report of a GPT-2 with one such adapter, without building the model: the largest is counted in no time.
     ///
     /// # Errors
     /// A configuration that describes no model or no adapter for it. Biases and whole modules are not counted here.
     pub fn plan(model: &Gpt2Config, lora: &LoraConfig) -> Result<Self> {
         lora.validate()?;
-        let shapes = Gpt2::param_shapes(model)?;
-        // In GPT-2 every matrix inside a block is a layer that can be adapted.
-        let layers = shapes.iter().filter(|(name, shape)| name.contains(".h.") && shape.len() == 2);
-        let (names, sizes): (Vec<String>, Vec<usize>) = layers
-            .map(|(name, shape)| (name.trim_end_matches(".weight").to_string(), shape.iter().sum::<usize>()))
-            .unzip();
+        let (names, sizes): (Vec<String>, Vec<(usize, usize)>) = Gpt2::linear_sizes(model)?.into_iter().unzip();
         let mut trainable = 0;
         for place in lora.target_modules.select(&names)? {
-            trainable += lora.rank_and_scale(&names[place])?.0 * sizes[place];
+            let ((r, _), (n_in, n_out)) = (lora.rank_and_scale(&names[place])?, sizes[place]);
+            trainable += r * (n_in + n_out);
         }
+        let shapes = Gpt2::param_shapes(model)?;
         let base: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         Ok(Report { trainable, all: base + trainable })
     }

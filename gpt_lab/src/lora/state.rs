@@ -1,28 +1,25 @@
-//! Which adapters a model has, and what of them is in the model at the moment.
-
-use std::sync::{Mutex, PoisonError};
+//! The adapters of a model, and which of them act in it at the moment.
 
 use candle_core::Tensor;
 
-use super::adapter::NamedAdapter;
-use super::target::Target;
-use crate::nn::Adapter;
-use crate::{Error, Result};
+use super::layer::NamedAdapter;
+use crate::nn::{Adapter, Linear};
+use crate::{Error, Param, Result};
 
-/// The state of a [`Lora`](super::Lora).
+/// The state of [`Adapters`](super::Adapters).
 #[derive(Debug)]
 pub(super) struct State {
-    /// Which of the model's parameters trained before it was adapted.
+    /// For each of the model's parameters, true if it trained before the model was adapted.
     pub trained: Vec<bool>,
     /// In the order in which they were added.
     pub adapters: Vec<NamedAdapter>,
     /// Names, in the order in which their updates are added.
     pub active: Vec<String>,
-    /// The active adapters are (to be) added to the weights instead of being computed beside them.
+    /// True if the active adapters are (to be) added to the weights instead of being computed beside them.
     pub merge: bool,
     /// Weights as they were, while the sums are in the model.
     pub originals: Vec<(usize, Tensor)>,
-    /// How many scopes want the adapters out of the model.
+    /// Number of scopes that want the adapters out of the model.
     pub disabled: usize,
 }
 
@@ -31,11 +28,8 @@ impl State {
     pub fn position(&self, name: &str) -> Result<usize> {
         self.adapters.iter().position(|adapter| adapter.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.adapters.iter().map(|adapter| adapter.name.as_str()).collect();
-            Error::InvalidArgument {
-                argument: "name",
-                value: format!("{name:?}"),
-                expected: format!("one of this model's adapters: {}", names.join(", ")),
-            }
+            let expected = format!("one of this model's adapters: {}", names.join(", "));
+            Error::argument("name", format!("{name:?}"), expected)
         })
     }
 
@@ -45,10 +39,9 @@ impl State {
         found.expect("active adapters are there")
     }
 
-    /// Whether these adapters are there and can act together.
+    /// Fails unless these adapters are there and can act together.
     pub fn check_together(&self, names: &[String]) -> Result<()> {
-        let bad =
-            |expected: String| Err(Error::InvalidArgument { argument: "names", value: format!("{names:?}"), expected });
+        let bad = |expected: String| Err(Error::argument("names", format!("{names:?}"), expected));
         let mut owned: Vec<&str> = Vec::new();
         for (i, name) in names.iter().enumerate() {
             let adapter = &self.adapters[self.position(name)?];
@@ -65,8 +58,8 @@ impl State {
         Ok(())
     }
 
-    /// Takes the adapters out of the model, changes the state, and puts what is active then back in.
-    pub fn change(&mut self, targets: &[Target], change: impl FnOnce(&mut Self)) -> Result<()> {
+    /// Takes the adapters out of the model, changes the state, and puts back in the adapters that are active then.
+    pub fn change(&mut self, targets: &[Linear], change: impl FnOnce(&mut Self)) -> Result<()> {
         if self.disabled > 0 {
             change(self); // they are out, and go in when the scope ends
             return Ok(());
@@ -76,8 +69,15 @@ impl State {
         self.put_in(targets)
     }
 
-    /// A scope without adapters begins.
-    pub fn disable(&mut self, targets: &[Target]) -> Result<()> {
+    /// Removes all adapters, merged or not.
+    pub fn clear(&mut self) {
+        self.adapters.clear();
+        self.active.clear();
+        self.merge = false;
+    }
+
+    /// Begins a scope without adapters.
+    pub fn disable(&mut self, targets: &[Linear]) -> Result<()> {
         if self.disabled == 0 {
             self.take_out(targets)?;
         }
@@ -85,42 +85,41 @@ impl State {
         Ok(())
     }
 
-    /// It ends.
-    fn enable(&mut self, targets: &[Target]) -> Result<()> {
+    /// Ends a scope without adapters.
+    pub fn enable(&mut self, targets: &[Linear]) -> Result<()> {
         self.disabled -= 1;
         if self.disabled == 0 { self.put_in(targets) } else { Ok(()) }
     }
 
-    fn take_out(&mut self, targets: &[Target]) -> Result<()> {
+    fn take_out(&mut self, targets: &[Linear]) -> Result<()> {
         for (place, original) in self.originals.drain(..) {
-            targets[place].weight.var().set(&original)?;
+            matrix(&targets[place]).var().set(&original)?;
         }
-        targets.iter().for_each(|target| target.slot.set(Vec::new()));
+        targets.iter().for_each(|target| target.adapters.set(Vec::new()));
         self.swap_owned()?;
         self.train_active(false);
         Ok(())
     }
 
-    fn put_in(&mut self, targets: &[Target]) -> Result<()> {
+    fn put_in(&mut self, targets: &[Linear]) -> Result<()> {
         self.swap_owned()?;
         self.train_active(!self.merge);
         for (place, target) in targets.iter().enumerate() {
             let adapters: Vec<Adapter> = self.active.iter().flat_map(|name| self.get(name).at(place)).collect();
             if !self.merge {
-                target.slot.set(adapters);
+                target.adapters.set(adapters);
             } else if !adapters.is_empty() {
-                self.originals.push((place, target.weight.var().as_detached_tensor().copy()?));
-                target.weight.var().set(&target.merged(&adapters)?)?;
+                self.originals.push((place, matrix(target).var().as_detached_tensor().copy()?));
+                matrix(target).var().set(&merged(target, &adapters)?)?;
             }
         }
         Ok(())
     }
 
-    /// Exchanges what the active adapters own with what is in the model.
-    fn swap_owned(&mut self) -> Result<()> {
-        let State { adapters, active, .. } = self;
-        let is_active = |adapter: &&mut NamedAdapter| active.contains(&adapter.name);
-        adapters.iter_mut().filter(is_active).flat_map(|adapter| &mut adapter.owned).try_for_each(|owned| owned.swap())
+    /// Exchanges the active adapters' own values of parameters with those in the model.
+    fn swap_owned(&self) -> Result<()> {
+        let active = self.adapters.iter().filter(|adapter| self.active.contains(&adapter.name));
+        active.flat_map(|adapter| &adapter.owned).try_for_each(|owned| owned.swap())
     }
 
     fn train_active(&self, train: bool) {
@@ -129,35 +128,17 @@ impl State {
     }
 }
 
-impl NamedAdapter {
-    /// What it adds in the layer at this place.
-    fn at(&self, place: usize) -> Option<Adapter> {
-        self.layers.iter().find(|(at, _)| *at == place).map(|(_, layer)| layer.clone())
+/// `W + Σ s (B A)ᵀ`, or `W + Σ s B A` where the weight is stored output first.
+fn merged(layer: &Linear, adapters: &[Adapter]) -> Result<Tensor> {
+    let mut weight = matrix(layer).var().as_detached_tensor();
+    for Adapter { a, b, scale, .. } in adapters {
+        let update = b.var().as_detached_tensor().matmul(&a.var().as_detached_tensor())?; // [n_out, n_in]
+        let update = if layer.transposed { update } else { update.t()? };
+        weight = (weight + (update * *scale)?)?;
     }
+    Ok(weight.contiguous()?)
 }
 
-impl Target {
-    /// `W + Σ s (B A)ᵀ`, or `W + Σ s B A` where the weight is stored output first.
-    fn merged(&self, adapters: &[Adapter]) -> Result<Tensor> {
-        let mut weight = self.weight.var().as_detached_tensor();
-        for Adapter { a, b, scale, .. } in adapters {
-            let update = b.var().as_detached_tensor().matmul(&a.var().as_detached_tensor())?;
-            let update = if self.transposed { update } else { update.t()? };
-            weight = (weight + (update * *scale)?)?;
-        }
-        Ok(weight.contiguous()?)
-    }
-}
-
-/// Puts the adapters back when a scope without them ends.
-pub(super) struct Enable<'a> {
-    pub state: &'a Mutex<State>,
-    pub targets: &'a [Target],
-}
-
-impl Drop for Enable<'_> {
-    fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.enable(self.targets).expect("what was taken out of the model fits in again");
-    }
+fn matrix(layer: &Linear) -> &Param {
+    layer.weight.param().expect("a model in 8 bits is refused at the beginning")
 }

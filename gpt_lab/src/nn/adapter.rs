@@ -1,17 +1,14 @@
 //! The place where a linear layer carries adapters.
 //!
-//! It is plain data that every kind of linear layer owns, beside its [`Param`]s, and that knows nothing of how adapters are made,
-//! chosen or stored: that is [`lora`](crate::lora)'s part. So a model needs no wrapper types to be adapted, and its forward
-//! function is the same with adapters and without.
+//! It is plain data that every linear layer owns, beside its [`Param`]s, and that knows nothing of how adapters are
+//! made, chosen or stored: that is the part of [`lora`](crate::lora). So a model needs no wrapper types to be adapted,
+//! and its forward function is the same with adapters and without.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use candle_core::Tensor;
+use crate::Param;
 
-use crate::ops::{self, Dropout, LowRank, Projection};
-use crate::{Mode, Param, Result};
-
-/// One adapter's part in one layer: `s · (drop(x) Aᵀ) Bᵀ` is added to the layer's output. Clones share A and B.
+/// The part of one adapter in one layer: `s · (drop(x) Aᵀ) Bᵀ` is added to the layer's output. Clones share A and B.
 #[derive(Debug, Clone)]
 pub struct Adapter {
     /// A, `[r, n_in]`.
@@ -31,36 +28,18 @@ pub struct AdapterSlot {
 }
 
 impl AdapterSlot {
-    /// What the layer applies, in order.
+    /// The adapters that the layer applies, in order.
     pub fn active(&self) -> Vec<Adapter> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether it applies any.
+    /// True if the layer applies any adapter.
     pub(crate) fn is_in_use(&self) -> bool {
         !self.active.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Replaces what the layer applies.
+    /// Replaces the adapters that the layer applies.
     pub(crate) fn set(&self, adapters: Vec<Adapter>) {
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = adapters;
-    }
-
-    /// `x W + b`, and what the adapters add to it.
-    pub(crate) fn forward(&self, x: &Tensor, projection: &Projection, mode: &mut Mode) -> Result<Tensor> {
-        let mut adapters = self.active().into_iter().map(|adapter| adapter.update(mode));
-        let Some(first) = adapters.next() else { return projection.forward(x) };
-        let y = ops::low_rank(x, projection, &first)?;
-        adapters.try_fold(y, |y, update| ops::low_rank::added(&y, x, &update))
-    }
-}
-
-impl Adapter {
-    /// As the operation wants it, with dropout if the mode says so.
-    fn update(&self, mode: &mut Mode) -> LowRank {
-        let p = self.dropout;
-        let seed = if p == 0.0 { None } else { mode.adapter_seed() };
-        let dropout = seed.map(|seed| Dropout { p, seed });
-        LowRank { a: self.a.tensor(), b: self.b.tensor(), scale: self.scale, dropout }
     }
 }

@@ -13,7 +13,7 @@ use super::mlp_block::{add_residual, dropped};
 use super::product::{Matrix, multiply};
 use super::spans::{Part, part_rows, span_of};
 use super::ties::Ties;
-use super::{Dropout, attention, dropout, layer_norm, linear};
+use super::{Dropout, reference};
 use crate::Result;
 
 /// The parameters of [`attention_block`].
@@ -51,7 +51,7 @@ pub fn attention_block(
     drop_result: Option<Dropout>,
 ) -> Result<Tensor> {
     if !suits(x, block) {
-        return reference(x, block, drop_weights, drop_result);
+        return reference::attention_block(x, block, drop_weights, drop_result);
     }
     let (ties, end) = Ties::new(block.tensors())?;
     let mask = |dropout: Option<Dropout>| dropout.map(Mask::new).transpose();
@@ -64,24 +64,6 @@ pub fn attention_block(
         kept: OnceLock::new(),
     };
     Ok(x.contiguous()?.apply_op2(&end, op)?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(
-    x: &Tensor,
-    block: &AttentionBlock,
-    drop_weights: Option<Dropout>,
-    drop_result: Option<Dropout>,
-) -> Result<Tensor> {
-    let h = layer_norm::reference(x, &block.ln_weight, &block.ln_bias, block.eps)?;
-    let qkv = linear::reference(&h, &block.qkv_weight, block.qkv_bias.as_ref())?;
-    let y = attention::reference(&qkv, block.n_head, block.scale, drop_weights)?;
-    let y = linear::reference(&y, &block.proj_weight, Some(&block.proj_bias))?;
-    let y = match drop_result {
-        Some(Dropout { p, seed }) => dropout::reference(&y, p, seed)?,
-        None => y,
-    };
-    Ok((x + y)?)
 }
 
 /// Whether the fast version can do this; what it cannot, the reference does or refuses.

@@ -2,68 +2,26 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::ids_to_vec;
+use super::ids::{checked_targets, count_kept};
 use super::kernel::{Values, exp, fast, for_rows, max, rows_per_chunk, sum2, values, vectorized};
-use crate::{Error, Result};
-
-/// Targets of this value do not count, as in PyTorch.
-pub const IGNORE_INDEX: i64 = -100;
+use super::reference;
+use crate::Result;
 
 /// `loss = mean over kept rows of (log Σ_j exp(logits_j) − logits_target)`, a scalar.
 ///
-/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is [`IGNORE_INDEX`] are left out of the
+/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is [`IGNORE_INDEX`](super::IGNORE_INDEX) are left out of the
 /// mean and get no gradient. Errors: an id that is neither, and a batch in which nothing is kept (its mean would be 0/0).
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if !fast(&[logits]) {
-        return reference(logits, targets);
+        return reference::cross_entropy(logits, targets);
     }
     let (n, vocab) = logits.dims2()?;
     let targets = checked_targets(targets, n, vocab)?;
     let kept = count_kept(&targets)?;
     Ok(logits.contiguous()?.apply_op1(CrossEntropy { targets, kept, log_sums: OnceLock::new() })?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let (n, vocab) = logits.dims2()?;
-    let targets = checked_targets(targets, n, vocab)?;
-    let kept = count_kept(&targets)?;
-    let max = logits.max_keepdim(D::Minus1)?.detach();
-    let log_sum = logits.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()?.broadcast_add(&max)?;
-    let index: Vec<u32> = targets.iter().map(|t| t.map_or(0, |t| t as u32)).collect();
-    let mask: Vec<f64> = targets.iter().map(|t| if t.is_some() { 1.0 / kept as f64 } else { 0.0 }).collect();
-    let index = Tensor::from_vec(index, (n, 1), logits.device())?;
-    let mask = Tensor::from_vec(mask, (n, 1), logits.device())?.to_dtype(logits.dtype())?;
-    Ok(((log_sum - logits.gather(&index, 1)?)? * mask)?.sum_all()?)
-}
-
-/// The targets as row indices, `None` where ignored.
-pub(super) fn checked_targets(targets: &Tensor, n: usize, vocab: usize) -> Result<Vec<Option<usize>>> {
-    let ids = ids_to_vec(targets)?;
-    if ids.len() != n {
-        let expected = format!("one target for each of the {n} rows of logits");
-        return Err(Error::InvalidArgument { argument: "targets", value: ids.len().to_string(), expected });
-    }
-    let check = |(row, &id): (usize, &i64)| match usize::try_from(id) {
-        Ok(target) if target < vocab => Ok(Some(target)),
-        _ if id == IGNORE_INDEX => Ok(None),
-        _ => Err(Error::TokenOutOfRange { id, row, position: 0, vocab_size: vocab }),
-    };
-    ids.iter().enumerate().map(check).collect()
-}
-
-/// How many targets count.
-fn count_kept(targets: &[Option<usize>]) -> Result<usize> {
-    let kept = targets.iter().flatten().count();
-    if kept == 0 {
-        return Err(Error::EmptyInput {
-            what: format!("the set of targets that count ({} given, all {IGNORE_INDEX})", targets.len()),
-        });
-    }
-    Ok(kept)
 }
 
 /// The fast version: neither the probabilities nor their logarithms are ever written to memory.

@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 
 use super::kernel::{Values, fast, for_rows, values, vectorized};
+use super::reference;
 use crate::{Error, Result};
 
 /// Which values to drop: each with probability `p`, drawn from `seed`.
@@ -21,21 +22,10 @@ pub struct Dropout {
 /// and the backward pass draws it again instead of keeping it. Errors: `p` outside `[0, 1]`.
 pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
     if !fast(&[x]) || p == 0.0 {
-        return reference(x, p, seed);
+        return reference::dropout(x, p, seed);
     }
     let mask = Mask::new(Dropout { p, seed })?;
     Ok(x.contiguous()?.apply_op1(mask)?)
-}
-
-/// The same in plain candle operations: a product with a mask of zeros and `1 / (1 − p)`.
-pub fn reference(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
-    let mask = Mask::new(Dropout { p, seed })?;
-    if p == 0.0 {
-        return Ok(x.clone());
-    }
-    let factors: Vec<f32> = (0..x.elem_count()).map(|i| mask.factor(i)).collect();
-    let factors = Tensor::from_vec(factors, x.shape(), x.device())?.to_dtype(x.dtype())?;
-    Ok((x * factors)?)
 }
 
 /// A dropout mask as a function of the element's index.
@@ -50,8 +40,7 @@ pub(super) struct Mask {
 impl Mask {
     pub(super) fn new(Dropout { p, seed }: Dropout) -> Result<Self> {
         if !(0.0..=1.0).contains(&p) {
-            let expected = "a probability between 0 and 1".to_string();
-            return Err(Error::InvalidArgument { argument: "dropout p", value: p.to_string(), expected });
+            return Err(Error::argument("dropout p", p, "a probability between 0 and 1"));
         }
         let last_dropped = (p * 4_294_967_296.0 - 1.0).round() as u32; // as many hashes as p asks for, of 2³²
         let scale = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };

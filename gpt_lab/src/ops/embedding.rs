@@ -2,9 +2,10 @@
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 
-use super::ids_to_vec;
+use super::ids::checked_ids;
 use super::kernel::{Values, fast, for_rows, values};
-use crate::{Error, Result};
+use super::reference;
+use crate::Result;
 
 /// Row `ids[…]` of `weight` for every id.
 ///
@@ -12,32 +13,12 @@ use crate::{Error, Result};
 /// places where its id occurs. Errors: an id that the table has no row for.
 pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     if !fast(&[weight]) {
-        return reference(weight, ids);
+        return reference::embedding(weight, ids);
     }
     let (vocab, n_embd) = weight.dims2()?;
     let mut shape = ids.dims().to_vec();
     shape.push(n_embd);
     Ok(weight.contiguous()?.apply_op1(Lookup { rows: checked_ids(ids, vocab)?, shape })?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    let (vocab, n_embd) = weight.dims2()?;
-    let rows = checked_ids(ids, vocab)?;
-    let mut shape = ids.dims().to_vec();
-    shape.push(n_embd);
-    let index = Tensor::new(rows, weight.device())?;
-    Ok(weight.index_select(&index, 0)?.reshape(shape)?)
-}
-
-/// The ids as row numbers, all below `vocab`.
-fn checked_ids(ids: &Tensor, vocab: usize) -> Result<Vec<u32>> {
-    let width = ids.dims().last().copied().unwrap_or(1).max(1);
-    let check = |(i, &id): (usize, &i64)| match u32::try_from(id) {
-        Ok(row) if (row as usize) < vocab => Ok(row),
-        _ => Err(Error::TokenOutOfRange { id, row: i / width, position: i % width, vocab_size: vocab }),
-    };
-    ids_to_vec(ids)?.iter().enumerate().map(check).collect()
 }
 
 /// The fast version. The forward pass is a copy; candle's gradient of it (`index_add`) is not.

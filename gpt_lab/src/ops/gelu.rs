@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 
 use super::kernel::{Values, erf, exp, fast, for_rows, mul_add, values, vectorized};
+use super::reference;
 use crate::Result;
 
 /// √(2/π), in the tanh form.
@@ -13,24 +14,12 @@ pub const CUBIC: f64 = 0.044_715;
 
 /// GPT-2's GELU (`gelu_new`): `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, element by element.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    if fast(&[x]) { Ok(x.contiguous()?.apply_op1(Gelu)?) } else { reference(x) }
+    if fast(&[x]) { Ok(x.contiguous()?.apply_op1(Gelu)?) } else { reference::gelu(x) }
 }
 
 /// The exact GELU (`gelu` in Hugging Face's configurations): `½ x (1 + erf(x / √2))`, element by element.
 pub fn gelu_exact(x: &Tensor) -> Result<Tensor> {
-    if fast(&[x]) { Ok(x.contiguous()?.apply_op1(GeluExact)?) } else { reference_exact(x) }
-}
-
-/// [`gelu`] in plain candle operations.
-pub fn reference(x: &Tensor) -> Result<Tensor> {
-    let inner = ((x + ((x.sqr()? * x)? * CUBIC)?)? * SQRT_2_OVER_PI)?;
-    Ok(((x * 0.5)? * (inner.tanh()? + 1.0)?)?)
-}
-
-/// [`gelu_exact`] in plain candle operations.
-pub fn reference_exact(x: &Tensor) -> Result<Tensor> {
-    let erf = (x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?;
-    Ok(((x * 0.5)? * (erf + 1.0)?)?)
+    if fast(&[x]) { Ok(x.contiguous()?.apply_op1(GeluExact)?) } else { reference::gelu_exact(x) }
 }
 
 /// The fast tanh form. With `u = √(2/π) (x + 0.044715 x³)`, `½ (1 + tanh u) = σ(2u) = 1 / (1 + exp(−2u))`: one `exp`.

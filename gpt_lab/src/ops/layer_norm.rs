@@ -1,8 +1,9 @@
 //! Layer normalisation (Ba, Kiros, Hinton 2016, <https://arxiv.org/abs/1607.06450>, section 3).
 
-use candle_core::{CpuStorage, CustomOp3, D, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Shape, Tensor};
 
 use super::kernel::{Values, fast, for_rows, mul_add, sum, sum_rows, sum2, values, vectorized};
+use super::reference;
 use crate::Result;
 
 /// `y = (x − mean) / √(var + eps) · weight + bias`, with mean and (biased) variance over the last axis.
@@ -10,18 +11,10 @@ use crate::Result;
 /// Shapes: `x` is `[…, C]`, `weight` and `bias` are `[C]`, the result is `[…, C]`.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     if !fast(&[x, weight, bias]) || weight.dims() != &x.dims()[x.rank().saturating_sub(1)..] || x.elem_count() == 0 {
-        return reference(x, weight, bias, eps);
+        return reference::layer_norm(x, weight, bias, eps);
     }
     let op = LayerNorm { eps: eps as f32 };
     Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let var = centered.sqr()?.mean_keepdim(D::Minus1)?;
-    let normalised = centered.broadcast_div(&(var + eps)?.sqrt()?)?;
-    Ok(normalised.broadcast_mul(weight)?.broadcast_add(bias)?)
 }
 
 /// The fast version. It keeps nothing for the backward pass: mean and deviation of a row cost less than keeping them.

@@ -1,12 +1,13 @@
 //! Linear layers, in GPT-2's layout and in PyTorch's.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::few_rows::{FEW, multiply, multiply_transposed};
 use super::kernel::{Values, fast, for_rows, sum_rows, values, vectorized};
 use super::product::{self, Matrix};
+use super::reference;
 use super::spans::span_of;
 use crate::Result;
 
@@ -16,7 +17,7 @@ use crate::Result;
 /// A frozen weight costs no gradient: the backward pass computes only what is tracked.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     if !suits(x, weight, bias, 0) {
-        return reference(x, weight, bias);
+        return reference::linear(x, weight, bias);
     }
     apply(x, weight, bias, Linear { transposed: false })
 }
@@ -26,23 +27,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// Shapes: `x` is `[…, n_in]`, `weight` is `[n_out, n_in]`, `bias` is `[n_out]`, the result is `[…, n_out]`.
 pub fn linear_transposed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     if !suits(x, weight, bias, 1) {
-        return reference(x, &weight.t()?, bias);
+        return reference::linear(x, &weight.t()?, bias);
     }
     apply(x, weight, bias, Linear { transposed: true })
-}
-
-/// [`linear`] in plain candle operations.
-pub fn reference(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (n_in, n_out) = weight.dims2()?;
-    let rows = x.elem_count() / x.dim(D::Minus1)?.max(1);
-    let y = x.reshape((rows, n_in))?.matmul(weight)?;
-    let y = match bias {
-        Some(bias) => y.broadcast_add(bias)?,
-        None => y,
-    };
-    let mut shape = x.dims().to_vec();
-    *shape.last_mut().expect("x has a last axis") = n_out;
-    Ok(y.reshape(shape)?)
 }
 
 /// Whether the fast version can do this; what it cannot, a wrong shape for instance, the reference does or refuses.

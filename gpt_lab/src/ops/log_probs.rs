@@ -2,10 +2,12 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 
-use super::cross_entropy::{checked_targets, log_sums};
+use super::cross_entropy::log_sums;
+use super::ids::checked_targets;
 use super::kernel::{Values, exp, fast, for_rows, values, vectorized};
+use super::reference;
 use crate::Result;
 
 /// `logits_target − log Σ_j exp(logits_j)` of every row: `[N]`.
@@ -14,24 +16,11 @@ use crate::Result;
 /// and get no gradient. Errors: an id that is neither.
 pub fn log_probs(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if !fast(&[logits]) {
-        return reference(logits, targets);
+        return reference::log_probs(logits, targets);
     }
     let (n, vocab) = logits.dims2()?;
     let targets = checked_targets(targets, n, vocab)?;
     Ok(logits.contiguous()?.apply_op1(LogProbs { targets, log_sums: OnceLock::new() })?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let (n, vocab) = logits.dims2()?;
-    let targets = checked_targets(targets, n, vocab)?;
-    let max = logits.max_keepdim(D::Minus1)?.detach();
-    let log_sum = logits.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()?.broadcast_add(&max)?;
-    let index: Vec<u32> = targets.iter().map(|t| t.map_or(0, |t| t as u32)).collect();
-    let mask: Vec<u8> = targets.iter().map(|t| u8::from(t.is_some())).collect();
-    let index = Tensor::from_vec(index, (n, 1), logits.device())?;
-    let mask = Tensor::from_vec(mask, (n, 1), logits.device())?.to_dtype(logits.dtype())?;
-    Ok(((logits.gather(&index, 1)? - log_sum)? * mask)?.squeeze(1)?)
 }
 
 /// The fast version: nothing of the size of the logits is written on the way forward.

@@ -61,18 +61,6 @@ pub fn low_rank(x: &Tensor, projection: &Projection, update: &LowRank) -> Result
     Ok(x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op)?)
 }
 
-/// The same in plain candle operations.
-pub fn reference(x: &Tensor, projection: &Projection, update: &LowRank) -> Result<Tensor> {
-    let dropped = match update.dropout {
-        Some(Dropout { p, seed }) => dropout::reference(x, p, seed)?,
-        None => x.clone(),
-    };
-    let weight = if projection.transposed { projection.weight.t()? } else { projection.weight.clone() };
-    let y = linear::reference(x, &weight, projection.bias.as_ref())?;
-    let hidden = linear::reference(&dropped, &update.a.t()?, None)?; // […, r]
-    Ok((y + (linear::reference(&hidden, &update.b.t()?, None)? * update.scale)?)?)
-}
-
 /// `y + s · (drop(x) Aᵀ) Bᵀ`, for the second and further updates of one projection.
 pub fn added(y: &Tensor, x: &Tensor, update: &LowRank) -> Result<Tensor> {
     let kept = match update.dropout {

@@ -12,7 +12,7 @@ use super::layer_norm::LayerNorm;
 use super::product::{Matrix, multiply};
 use super::spans::{Part, part_rows, span_of};
 use super::ties::Ties;
-use super::{Dropout, dropout, gelu, layer_norm, linear};
+use super::{Dropout, reference};
 use crate::Result;
 
 /// The parameters of [`mlp_block`].
@@ -40,24 +40,12 @@ pub struct MlpBlock {
 /// but `x` and the input of the GELU. Errors: shapes that do not fit together.
 pub fn mlp_block(x: &Tensor, block: &MlpBlock, dropout: Option<Dropout>) -> Result<Tensor> {
     if !suits(x, block) {
-        return reference(x, block, dropout);
+        return reference::mlp_block(x, block, dropout);
     }
     let mask = dropout.map(Mask::new).transpose()?;
     let (ties, end) = Ties::new(block.tensors())?;
     let op = Fused { ties, ln: LayerNorm { eps: block.eps as f32 }, mask, before_gelu: OnceLock::new() };
     Ok(x.contiguous()?.apply_op2(&end, op)?)
-}
-
-/// The same in plain candle operations.
-pub fn reference(x: &Tensor, block: &MlpBlock, dropout: Option<Dropout>) -> Result<Tensor> {
-    let h = layer_norm::reference(x, &block.ln_weight, &block.ln_bias, block.eps)?;
-    let h = gelu::reference(&linear::reference(&h, &block.fc_weight, Some(&block.fc_bias))?)?;
-    let y = linear::reference(&h, &block.proj_weight, Some(&block.proj_bias))?;
-    let y = match dropout {
-        Some(Dropout { p, seed }) => dropout::reference(&y, p, seed)?,
-        None => y,
-    };
-    Ok((x + y)?)
 }
 
 /// Whether the fast version can do this; what it cannot, the reference does or refuses.

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Shape, Tensor};
 
 use super::kernel::{Values, exp, fast, for_rows, max, mul_add, sum, sum2, values, vectorized};
+use super::reference;
 use crate::Result;
 
 /// `y_i = exp(x_i − max x) / Σ_j exp(x_j − max x)` over the last axis; shapes `[…, N]` → `[…, N]`.
@@ -10,15 +11,9 @@ use crate::Result;
 /// Subtracting the maximum changes nothing in exact arithmetic and keeps `exp` from overflowing.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     if !fast(&[x]) || x.elem_count() == 0 || x.rank() == 0 {
-        return reference(x);
+        return reference::softmax(x);
     }
     Ok(x.contiguous()?.apply_op1(Softmax)?)
-}
-
-/// The same in plain candle operations. The maximum is a constant to the gradient: it cancels.
-pub fn reference(x: &Tensor) -> Result<Tensor> {
-    let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    Ok(exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?)
 }
 
 /// The fast version.

@@ -1,9 +1,7 @@
-//! A model that scores texts, and how it learns from comparisons.
-//!
-//! Reading order: [`model`], [`loss`].
+//! A model that scores texts, and its loss on comparisons.
 
-pub mod loss;
-pub mod model;
+mod loss;
+mod model;
 
 pub use loss::{accuracy, margin, pairwise_loss};
 pub use model::ScoreModel;

@@ -7,22 +7,23 @@ use serde_json::json;
 
 use super::pairwise_loss;
 use crate::core::files::write_atomically;
+use crate::core::safetensors::to_safetensors;
 use crate::data::Pairs;
-use crate::gpt2::weights::{read_with_score, to_safetensors};
-use crate::gpt2::{Gpt2, Gpt2Config};
-use crate::lora::{Adaptable, Dense, Target};
+use crate::gpt2::{Gpt2, Gpt2Config, read_with_score};
+use crate::lora::Adaptable;
+use crate::nn::Linear;
 use crate::train::Trainable;
-use crate::{Error, Mode, Param, Result, Rng, ops};
+use crate::{Error, Param, Pass, Result, Rng, ops};
 
-/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022, "InstructGPT",
-/// <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with one label. Clones share
-/// their weights.
+/// A GPT-2 body and a linear layer without bias that makes one number of a hidden state (Ouyang et al. 2022,
+/// "InstructGPT", <https://arxiv.org/abs/2203.02155>, section 3.5); Hugging Face's `GPT2ForSequenceClassification` with
+/// one label. Clones share their weights.
 #[derive(Debug, Clone)]
 pub struct ScoreModel {
     /// The body; its output head is not used.
     pub body: Gpt2,
     /// `[1, C]`.
-    pub score: Dense,
+    pub score: Linear,
 }
 
 impl ScoreModel {
@@ -47,22 +48,23 @@ impl ScoreModel {
     }
 
     fn with_head(body: Gpt2, weight: &Tensor) -> Result<Self> {
-        Ok(ScoreModel { body, score: Dense::new(Param::new("score.weight", weight)?, None) })
+        Ok(ScoreModel { body, score: Linear::transposed(Param::new("score.weight", weight)?, None) })
     }
 
     /// The score after every position: `[B, T]` for ids `[B, T]`.
-    pub fn scores(&self, ids: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let hidden = self.body.hidden(ids, mode)?; // [B, T, C]
-        Ok(self.score.forward(&hidden, mode)?.squeeze(2)?)
+    pub fn scores(&self, ids: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let hidden = self.body.hidden(ids, pass)?; // [B, T, C]
+        Ok(self.score.forward(&hidden, pass)?.squeeze(2)?)
     }
 
-    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may be on either
-    /// side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding by its id.
+    /// One score a row, `[B]`: that after its last real token. `mask` is 1 for real tokens and 0 for padding, which may
+    /// be on either side: rows are moved to the left first, where padding cannot be seen. No token is taken for padding
+    /// by its id.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`] for
-    /// a row without real tokens; what [`Gpt2::hidden`] refuses.
-    pub fn rewards(&self, ids: &Tensor, mask: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+    /// [`Error::InvalidArgument`] for a mask of another shape, with other numbers or with a gap; [`Error::EmptyInput`]
+    /// for a row without real tokens; those of [`Gpt2::hidden`].
+    pub fn rewards(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let (rows, width) = ids.dims2()?;
         let spans = spans(mask, rows, width)?;
         let longest = spans.iter().map(|(_, length)| *length).max().unwrap_or(0);
@@ -73,17 +75,17 @@ impl ScoreModel {
             moved[row * longest..][..*length].copy_from_slice(real);
         }
         let moved = Tensor::from_vec(moved, (rows, longest), ids.device())?;
-        let hidden = self.body.hidden(&moved, mode)?; // [B, longest, C]
+        let hidden = self.body.hidden(&moved, pass)?; // [B, longest, C]
         let last: Vec<u32> =
             spans.iter().enumerate().map(|(row, (_, length))| (row * longest + length - 1) as u32).collect();
         let hidden = ops::embedding(&hidden.flatten(0, 1)?, &Tensor::new(last, ids.device())?)?; // [B, C]
-        Ok(self.score.forward(&hidden, mode)?.squeeze(1)?)
+        Ok(self.score.forward(&hidden, pass)?.squeeze(1)?)
     }
 
     /// The scores of both sides, `[N]` each.
-    pub fn compare(&self, pairs: &Pairs, mode: &mut Mode) -> Result<(Tensor, Tensor)> {
-        let chosen = self.rewards(&pairs.chosen, &pairs.chosen_mask, mode)?;
-        Ok((chosen, self.rewards(&pairs.rejected, &pairs.rejected_mask, mode)?))
+    pub fn compare(&self, pairs: &Pairs, pass: &mut Pass) -> Result<(Tensor, Tensor)> {
+        let chosen = self.rewards(&pairs.chosen, &pairs.chosen_mask, pass)?;
+        Ok((chosen, self.rewards(&pairs.rejected, &pairs.rejected_mask, pass)?))
     }
 
     /// The body's parameters without its output head, then the score's.
@@ -98,8 +100,8 @@ impl Trainable<Pairs> for ScoreModel {
         ScoreModel::params(self)
     }
 
-    fn loss(&self, pairs: &Pairs, mode: &mut Mode) -> Result<Tensor> {
-        let (chosen, rejected) = self.compare(pairs, mode)?;
+    fn loss(&self, pairs: &Pairs, pass: &mut Pass) -> Result<Tensor> {
+        let (chosen, rejected) = self.compare(pairs, pass)?;
         pairwise_loss(&chosen, &rejected)
     }
 }
@@ -109,7 +111,7 @@ impl Adaptable for ScoreModel {
         self.params()
     }
 
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self) -> Vec<Linear> {
         self.body.targets()
     }
 
@@ -118,36 +120,32 @@ impl Adaptable for ScoreModel {
     }
 }
 
-/// Where the real tokens of each row begin, and how many they are.
+/// The first real token of each row, and the number of real tokens.
 fn spans(mask: &Tensor, rows: usize, width: usize) -> Result<Vec<(usize, usize)>> {
-    let bad =
-        |value: String, expected: &str| Error::InvalidArgument { argument: "mask", value, expected: expected.into() };
     if mask.dims() != [rows, width] {
-        return Err(bad(format!("shape {:?}", mask.dims()), "the shape of the ids"));
+        return Err(Error::argument("mask", format!("shape {:?}", mask.dims()), "the shape of the ids"));
     }
     let mask: Vec<f32> = mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
     let span = |row: usize| {
         let mask = &mask[row * width..][..width];
         let Some(start) = mask.iter().position(|m| *m != 0.0) else {
-            return Err(Error::EmptyInput { what: format!("row {row} of the batch (all padding)") });
+            return Err(Error::empty(format!("row {row} of the batch (all padding)")));
         };
         let length = mask[start..].iter().take_while(|m| **m == 1.0).count();
         if mask[start + length..].iter().any(|m| *m != 0.0) {
-            return Err(bad(
-                format!("{mask:?} in row {row}"),
-                "ones for real tokens, side by side, and zeros for padding",
-            ));
+            let expected = "ones for real tokens, side by side, and zeros for padding";
+            return Err(Error::argument("mask", format!("{mask:?} in row {row}"), expected));
         }
         Ok((start, length))
     };
     (0..rows).map(span).collect()
 }
 
-/// What `config.json` holds for a score model with this body.
+/// The contents of `config.json` for a score model with this body.
 fn config_json(config: &Gpt2Config) -> Result<String> {
-    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() }; // it has no output head
-    let text = crate::gpt2::weights::config_json(&config)?;
-    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::Tensor(e.to_string()))?;
+    // It has no output head.
+    let config = Gpt2Config { tie_word_embeddings: true, lm_head_bias: false, ..config.clone() };
+    let mut json = crate::gpt2::config_json(&config)?;
     json["architectures"] = json!(["GPT2ForSequenceClassification"]);
     json["id2label"] = json!({ "0": "LABEL_0" });
     json["label2id"] = json!({ "LABEL_0": 0 });

@@ -15,9 +15,10 @@ const WIDTH: f64 = 680.0;
 const MARGIN: f64 = 16.0;
 const GAP: f64 = 14.0;
 
-/// A map for each head: row = the position that looks (query), column = the position it looks at (key), the bluer the more
-/// weight (by its square root, so that weight spread over many positions can still be seen). `weights` is `[B, H, T, T]`, of which the first sequence is shown, or `[H, T, T]`; `labels` names the positions,
-/// usually the text of the tokens, and may be empty. At most 16 heads and 48 positions are drawn.
+/// A map for each head: row = the position that looks (query), column = the position it looks at (key), the bluer the
+/// more weight (by its square root, so that weight spread over many positions can still be seen). `weights` is
+/// `[B, H, T, T]`, of which the first sequence is shown, or `[H, T, T]`; `labels` names the positions, usually the text
+/// of the tokens, and may be empty. At most 16 heads and 48 positions are drawn.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for another shape, or for labels whose number is not `T`.
@@ -26,7 +27,7 @@ pub fn attention(weights: &Tensor, labels: &[String]) -> Result<Picture> {
     let (heads, time) = (maps.len(), maps.first().map_or(0, Vec::len));
     if !labels.is_empty() && labels.len() != time {
         let expected = format!("no labels, or one for each of the {time} positions");
-        return Err(Error::InvalidArgument { argument: "labels", value: format!("{} labels", labels.len()), expected });
+        return Err(Error::argument("labels", format!("{} labels", labels.len()), expected));
     }
     let cut =
         |shown: usize, all: usize| if shown < all { format!(" (the first {shown} shown)") } else { String::new() };
@@ -48,10 +49,9 @@ pub fn attention(weights: &Tensor, labels: &[String]) -> Result<Picture> {
 
 /// Weights by head, query and key.
 fn read(weights: &Tensor) -> Result<Vec<Vec<Vec<f32>>>> {
-    let wrong = || Error::InvalidArgument {
-        argument: "weights",
-        value: format!("a tensor of shape {:?}", weights.dims()),
-        expected: "attention weights [B, H, T, T] or [H, T, T]".into(),
+    let wrong = || {
+        let found = format!("a tensor of shape {:?}", weights.dims());
+        Error::argument("weights", found, "attention weights [B, H, T, T] or [H, T, T]")
     };
     let maps = match weights.dims() {
         [batch, _, _, _] if *batch > 0 => weights.get(0)?,
@@ -65,7 +65,7 @@ fn read(weights: &Tensor) -> Result<Vec<Vec<Vec<f32>>>> {
     Ok(maps.to_dtype(DType::F32)?.to_vec3()?)
 }
 
-/// Where each position of a head looks most.
+/// For each position of a head, the one that it looks at most.
 fn plain(head: usize, map: &[Vec<f32>], shown: usize, labels: &[String]) -> String {
     let name = |at: usize| labels.get(at).cloned().unwrap_or_else(|| at.to_string());
     let line = |(at, row): (usize, &Vec<f32>)| {
@@ -76,7 +76,7 @@ fn plain(head: usize, map: &[Vec<f32>], shown: usize, labels: &[String]) -> Stri
     format!("head {head}\n{lines}")
 }
 
-/// How the maps are laid out.
+/// The layout of the maps.
 struct Layout {
     /// Maps beside each other.
     across: usize,

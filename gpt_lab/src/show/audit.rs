@@ -1,18 +1,19 @@
-//! Which parameters a backward pass reached, and how strongly.
+//! The gradients that a backward pass left, parameter by parameter.
 
 use super::paint::{BLUE, MONO, RED, number, shape, short, tint};
 use super::{Picture, escape};
 use crate::core::format::thousands;
 use crate::gpt2::{AuditRow, GradAudit};
+use crate::lab::el;
 
 /// More blocks than this, and more rows in one, are counted, not drawn.
 const MOST: usize = 100;
 /// Models with more parameters than this are shown block by block.
 const LONG: usize = 24;
 
-/// One row a parameter: name, shape, whether it is meant to train, and the norm of its gradient as a number and as a bar on
-/// a scale of powers of ten. Parameters that are meant to train and do not are red. Longer lists are folded by block; a block
-/// with a problem is open.
+/// One row a parameter: name, shape, whether it is meant to train, and the norm of its gradient as a number and as a
+/// bar on a scale of powers of ten. Parameters that are meant to train and do not are red. Longer lists are folded by
+/// block; a block with a problem is open.
 pub fn grad_audit(audit: &GradAudit) -> Picture {
     let problems = audit.rows.iter().filter(|row| problem(row).is_some()).count();
     let training = audit.rows.iter().filter(|row| row.trainable).count();
@@ -24,14 +25,13 @@ pub fn grad_audit(audit: &GradAudit) -> Picture {
     let scale = Scale::of(audit);
     let body = if audit.rows.len() <= LONG { table(&audit.rows, &scale) } else { blocks(&audit.rows, &scale) };
     let colour = if problems > 0 { format!("background:{};", tint(RED, 0.5)) } else { String::new() };
-    let html = format!(
-        "<div style=\"max-width:700px\"><div style=\"font-weight:600;display:inline-block;padding:1px 4px;\
-         border-radius:3px;margin-bottom:4px;{colour}\">Gradients: {verdict}</div>{body}</div>"
-    );
+    let style =
+        format!("font-weight:600;display:inline-block;padding:1px 4px;border-radius:3px;margin-bottom:4px;{colour}");
+    let html = el("div", "max-width:700px", el("div", &style, format!("Gradients: {verdict}")) + &body);
     Picture::of_html(format!("Gradients: {verdict}\n{audit}").trim_end(), html)
 }
 
-/// Why a parameter that is meant to train does not.
+/// The reason why a parameter that is meant to train does not.
 fn problem(row: &AuditRow) -> Option<&'static str> {
     match row.grad_norm {
         _ if !row.trainable || row.learns() => None,
@@ -41,7 +41,8 @@ fn problem(row: &AuditRow) -> Option<&'static str> {
     }
 }
 
-/// The powers of ten that the bars span: the longest bar is the largest norm, the shortest a thousandth of the smallest.
+/// The powers of ten that the bars span: the longest bar is the largest norm, the shortest a thousandth of the
+/// smallest.
 struct Scale {
     low: f64,
     high: f64,
@@ -73,7 +74,7 @@ fn blocks(rows: &[AuditRow], scale: &Scale) -> String {
     drawn + &more(chunks.len())
 }
 
-/// What is said of those of `n` that are not drawn.
+/// A line about those of `n` that are not drawn.
 fn more(n: usize) -> String {
     if n > MOST { format!("<div>… and {} more</div>", thousands(n - MOST)) } else { String::new() }
 }
@@ -101,27 +102,18 @@ fn folded(name: &str, rows: &[AuditRow], scale: &Scale) -> String {
         n => (" open", format!("{n} not learning")),
     };
     let fill = if problems > 0 { tint(RED, 0.5) } else { "transparent".to_string() };
-    format!(
-        "<details{open}><summary style=\"cursor:pointer;padding:1px 4px;font-size:13px;background:{fill}\">\
-         <span style=\"font-family:{MONO}\">{}</span> <span style=\"opacity:0.75\">{} parameter{plural} · {note}</span>\
-         </summary>{}</details>",
-        escape(&short(name, 60)),
-        thousands(rows.len()),
-        table(rows, scale)
-    )
+    let name = el("span", &format!("font-family:{MONO}"), escape(&short(name, 60)));
+    let count = el("span", "opacity:0.75", format!("{} parameter{plural} · {note}", thousands(rows.len())));
+    let style = format!("cursor:pointer;padding:1px 4px;font-size:13px;background:{fill}");
+    format!("<details{open}>{}{}</details>", el("summary", &style, name + " " + &count), table(rows, scale))
 }
 
 fn table(rows: &[AuditRow], scale: &Scale) -> String {
-    let head = ["parameter", "shape", "trains", "gradient norm", ""].map(|name| {
-        format!("<th style=\"text-align:left;padding:1px 8px;font-weight:600;white-space:nowrap\">{name}</th>")
-    });
+    let head = ["parameter", "shape", "trains", "gradient norm", ""]
+        .map(|name| el("th", "text-align:left;padding:1px 8px;font-weight:600;white-space:nowrap", name));
     let body: String = rows.iter().take(MOST).map(|row| line(row, scale)).collect();
-    format!(
-        "<table style=\"border-collapse:collapse;margin:2px 0 6px;font-size:12px\"><tr style=\"background:none\">{}</tr>\
-         {body}</table>{}",
-        head.concat(),
-        more(rows.len())
-    )
+    let rows_of_it = el("tr", "background:none", head.concat()) + &body;
+    el("table", "border-collapse:collapse;margin:2px 0 6px;font-size:12px", rows_of_it) + &more(rows.len())
 }
 
 fn line(row: &AuditRow, scale: &Scale) -> String {
@@ -134,17 +126,17 @@ fn line(row: &AuditRow, scale: &Scale) -> String {
     };
     let cell = "text-align:left;padding:1px 8px;white-space:nowrap";
     let fill = if problem.is_some() { tint(RED, 0.4) } else { "none".to_string() };
-    format!(
-        "<tr style=\"background:{fill}\"><td style=\"{cell};font-family:{MONO}\">{}</td><td style=\"{cell};\
-         font-family:{MONO}\">{}</td><td style=\"{cell}\">{}</td><td style=\"{cell}\">{norm}</td><td \
-         style=\"padding:1px 0\"><div style=\"width:120px\"><div style=\"height:9px;border-radius:2px;width:{:.1}%;\
-         background:{}\"></div></div></td></tr>",
-        escape(&short(&row.name, 44)),
-        escape(&shape(&row.shape)),
-        if row.trainable { "yes" } else { "no" },
-        scale.percent(row.grad_norm.unwrap_or(0.0)),
-        tint(BLUE, 1.0),
-    )
+    let code = format!("{cell};font-family:{MONO}");
+    let (percent, blue) = (scale.percent(row.grad_norm.unwrap_or(0.0)), tint(BLUE, 1.0));
+    let bar = format!("height:9px;border-radius:2px;width:{percent:.1}%;background:{blue}");
+    let cells = [
+        el("td", &code, escape(&short(&row.name, 44))),
+        el("td", &code, escape(&shape(&row.shape))),
+        el("td", cell, if row.trainable { "yes" } else { "no" }),
+        el("td", cell, norm),
+        el("td", "padding:1px 0", el("div", "width:120px", el("div", &bar, ""))),
+    ];
+    el("tr", &format!("background:{fill}"), cells.concat())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::paint::{BLUE, MONO, ORANGE, number, short, tint, visible};
 use super::{Picture, escape};
 use crate::core::format::thousands;
+use crate::lab::el;
 
 /// More bars than this are counted, not drawn.
 const MOST: usize = 100;
@@ -14,8 +15,9 @@ const SHORT: usize = 24;
 /// Characters of a name that are shown.
 const LONGEST: usize = 96;
 
-/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left. Whitespace
-/// in names is visible, but for the spaces between words. At most 100 are drawn; a value that is not finite has no bar.
+/// One bar for each name, for instance the likeliest next tokens. All start at zero; negative ones go to the left.
+/// Whitespace in names is visible, but for the spaces between words. At most 100 are drawn; a value that is not finite
+/// has no bar.
 pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
     let drawn = &items[..items.len().min(MOST)];
     let finite = || drawn.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
@@ -27,18 +29,15 @@ pub fn bars(title: &str, items: &[(String, f64)]) -> Picture {
         rest => format!("… and {} more", thousands(rest)),
     };
     let rows: String = drawn.iter().map(|(name, value)| scale.row(name, *value)).collect();
-    let html = format!(
-        "<div style=\"max-width:680px\"><div style=\"font-weight:600;margin-bottom:4px\">{}</div>\
-         <table style=\"border-collapse:collapse;margin:0;font-size:13px\">{rows}</table>\
-         <div style=\"font-size:12px;opacity:0.75\">{rest}</div></div>",
-        escape(title)
-    );
+    let head = el("div", "font-weight:600;margin-bottom:4px", escape(title));
+    let table = el("table", "border-collapse:collapse;margin:0;font-size:13px", rows);
+    let html = el("div", "max-width:680px", head + &table + &el("div", "font-size:12px;opacity:0.75", &rest));
     let plain: Vec<String> = drawn.iter().map(|(name, value)| scale.line(name, *value)).collect();
     let lines = [title.to_string()].into_iter().chain(plain).chain([rest]).filter(|line| !line.is_empty());
     Picture::of_html(lines.collect::<Vec<_>>().join("\n"), html)
 }
 
-/// What the bars' full width stands for; 0 lies between.
+/// The values at both ends of the bars' full width; 0 lies between.
 struct Scale {
     low: f64,
     high: f64,
@@ -56,7 +55,7 @@ fn label(name: &str) -> String {
 }
 
 impl Scale {
-    /// Where a bar starts and how long it is, as shares of the full width.
+    /// Start and length of a bar, as shares of the full width.
     fn place(&self, value: f64) -> (f64, f64) {
         // Halves, so that the distance of the two largest numbers is still one.
         let width = self.high / 2.0 - self.low / 2.0;
@@ -71,17 +70,16 @@ impl Scale {
         let (start, length) = self.place(value);
         let fill = tint(if value < 0.0 { ORANGE } else { BLUE }, 1.0);
         let (wrap, width) = if self.long { ("normal;max-width:330px", 240) } else { ("nowrap", 340) };
-        format!(
-            "<tr style=\"background:none\"><td style=\"text-align:right;padding:1px 8px 1px 0;font-family:{MONO};\
-             white-space:{wrap}\">{}</td><td style=\"padding:1px 0\"><div style=\"width:{width}px;\
-             background:rgba(128,128,128,0.10);border-radius:2px\"><div style=\"height:14px;border-radius:2px;\
-             margin-left:{:.2}%;width:{:.2}%;background:{fill}\"></div></div></td><td style=\"text-align:left;\
-             padding:1px 0 1px 8px;white-space:nowrap\">{}</td></tr>",
-            escape(&label(name)),
-            100.0 * start,
-            100.0 * length,
-            number(value)
-        )
+        let right = format!("text-align:right;padding:1px 8px 1px 0;font-family:{MONO};white-space:{wrap}");
+        let track = format!("width:{width}px;background:rgba(128,128,128,0.10);border-radius:2px");
+        let (start, length) = (100.0 * start, 100.0 * length);
+        let bar = format!("height:14px;border-radius:2px;margin-left:{start:.2}%;width:{length:.2}%;background:{fill}");
+        let cells = [
+            el("td", &right, escape(&label(name))),
+            el("td", "padding:1px 0", el("div", &track, el("div", &bar, ""))),
+            el("td", "text-align:left;padding:1px 0 1px 8px;white-space:nowrap", number(value)),
+        ];
+        el("tr", "background:none", cells.concat())
     }
 
     fn line(&self, name: &str, value: f64) -> String {

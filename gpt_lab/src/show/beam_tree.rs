@@ -22,10 +22,10 @@ const NODE: (f64, f64) = (108.0, 30.0);
 /// Room for the title above and the number of the step on the left.
 const MARGIN: (f64, f64) = (34.0, 66.0);
 
-/// A beam search from top to bottom, one row a step: the beams that go on, best first, and right of them the texts that end. Each
-/// shows its token, the token's probability and the sum of log-probabilities; a text that ends shows its score. The best
-/// text is drawn strong, dead ends are pale, and what was dropped at once is left out. At most 60 steps and 12 texts
-/// a step are drawn.
+/// A beam search from top to bottom, one row a step: the beams that go on, best first, and right of them the texts that
+/// end. Each shows its token, the token's probability and the sum of log-probabilities; a text that ends shows its
+/// score. The best text is drawn strong, dead ends are pale, and what was dropped at once is left out. At most 60 steps
+/// and 12 texts a step are drawn.
 ///
 /// # Errors
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.
@@ -73,7 +73,7 @@ pub fn beam_tree(tokenizer: &dyn Tokenizer, search: &BeamSearch) -> Result<Pictu
     Ok(Picture::of_svg(lines.join("\n"), svg))
 }
 
-/// What is drawn of a search, step by step.
+/// The nodes that are drawn of a search, step by step.
 struct Tree<'a> {
     rows: Vec<Vec<Node<'a>>>,
 }
@@ -134,7 +134,7 @@ fn strengths(search: &BeamSearch) -> BTreeMap<(usize, usize), Strength> {
 }
 
 impl Node<'_> {
-    /// Where a node's upper left corner is.
+    /// The upper left corner of a node.
     fn corner(step: usize, column: usize) -> (f64, f64) {
         (MARGIN.0 + column as f64 * CELL.0, MARGIN.1 + step as f64 * CELL.1)
     }

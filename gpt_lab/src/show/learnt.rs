@@ -4,6 +4,7 @@ use super::paint::{MONO, short, visible};
 use super::{Picture, escape};
 use crate::core::format::thousands;
 use crate::data::Batch;
+use crate::lab::el;
 use crate::ops::IGNORE_INDEX;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -13,7 +14,7 @@ const MOST: usize = 600;
 /// Longer tokens are cut.
 const LONGEST: usize = 40;
 
-/// What training does with a token.
+/// The use that training makes of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It is a target: the model is asked to guess it.
@@ -30,16 +31,16 @@ const FATES: [(Fate, &str, &str); 3] = [
     (Fate::Padding, "padding", "border:1px dashed rgba(128,128,128,0.6)"),
 ];
 
-/// The tokens of one row of a batch, coloured by what training does with them: learnt from (green), only read (grey), padding
-/// (dashed, drawn as one chip).
+/// The tokens of one row of a batch, coloured by what training does with them: learnt from (green), only read (grey),
+/// padding (dashed, drawn as one chip).
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a row that the batch lacks; [`Error::TokenOutOfRange`] for ids that the tokenizer does not know.
+/// [`Error::InvalidArgument`] for a row that the batch lacks; [`Error::TokenOutOfRange`] for ids that the tokenizer
+/// does not know.
 pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Picture> {
     let rows = batch.inputs.dim(0)?;
     if row >= rows {
-        let expected = format!("a row below {rows}");
-        return Err(Error::InvalidArgument { argument: "row", value: row.to_string(), expected });
+        return Err(Error::argument("row", row, format!("a row below {rows}")));
     }
     let tokens = fates(&batch.inputs.get(row)?.to_vec1()?, &batch.targets.get(row)?.to_vec1()?);
     let count = |fate: Fate| tokens.iter().filter(|token| token.1 == fate).count();
@@ -68,22 +69,20 @@ pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Pi
     let legend: String = FATES
         .iter()
         .map(|(fate, name, style)| {
-            let n = thousands(count(*fate));
-            format!(
-                "<span style=\"margin-right:18px\"><span style=\"display:inline-block;width:14px;height:11px;margin-right:5px;\
-                 border-radius:3px;{style}\"></span>{name}: {n}</span>"
-            )
+            let sample =
+                format!("display:inline-block;width:14px;height:11px;margin-right:5px;border-radius:3px;{style}");
+            let words = format!("{name}: {}", thousands(count(*fate)));
+            el("span", "margin-right:18px", el("span", &sample, "") + &words)
         })
         .collect();
-    let html = format!(
-        "<div style=\"max-width:680px\"><div style=\"font-size:13px;margin-bottom:6px\">{legend}</div>\
-         <div style=\"font-family:{MONO};font-size:13px;line-height:1.25\">{chips}</div></div>"
-    );
+    let head = el("div", "font-size:13px;margin-bottom:6px", legend);
+    let body = el("div", &format!("font-family:{MONO};font-size:13px;line-height:1.25"), chips);
+    let html = el("div", "max-width:680px", head + &body);
     Ok(Picture::of_html(plain.join("\n"), html))
 }
 
-/// Every token of the row: the inputs, and one more if the last target counts. Whatever follows the last token that is learnt
-/// fills the row up.
+/// Every token of the row: the inputs, and one more if the last target counts. Whatever follows the last token that is
+/// learnt fills the row up.
 fn fates(inputs: &[u32], targets: &[i64]) -> Vec<(u32, Fate)> {
     let last = targets.iter().rposition(|&target| target != IGNORE_INDEX);
     let mut tokens: Vec<(u32, Fate)> = inputs.iter().map(|&id| (id, Fate::Read)).collect();
@@ -101,10 +100,8 @@ fn fates(inputs: &[u32], targets: &[i64]) -> Vec<(u32, Fate)> {
 
 fn chip(text: &str, fate: Fate) -> String {
     let style = FATES.iter().find(|one| one.0 == fate).map_or("", |one| one.2);
-    format!(
-        "<span style=\"display:inline-block;margin:0 2px 3px 0;padding:1px 4px;border-radius:4px;{style}\">{}</span>",
-        escape(text)
-    )
+    let style = format!("display:inline-block;margin:0 2px 3px 0;padding:1px 4px;border-radius:4px;{style}");
+    el("span", &style, escape(text))
 }
 
 #[cfg(test)]

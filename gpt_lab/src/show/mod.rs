@@ -1,5 +1,5 @@
-//! What a cell shows. Every function returns a [`Picture`], which has a plain-text form for terminals and a graphical one for
-//! notebooks. Everything shown is escaped: text such as `<script>` is displayed, not run.
+//! Pictures for cells. Every function returns a [`Picture`], which has a plain-text form for terminals and a graphical
+//! one for notebooks. Everything shown is escaped: text such as `<script>` is displayed, not run.
 //!
 //! Colours: text takes the colour of the page around it and fills are translucent, so that both of JupyterLab's themes
 //! work; plots, which a browser draws apart from the page, stand on a card of their own.
@@ -12,6 +12,7 @@ mod histories;
 mod learnt;
 mod model_tree;
 mod paint;
+mod panels;
 mod plot;
 mod probabilities;
 mod reinforcement;
@@ -29,7 +30,7 @@ pub use learnt::learnt;
 pub use model_tree::model_tree;
 pub use plot::curves;
 pub use probabilities::probabilities;
-pub use reinforcement::{LivePpo, ppo_histories};
+pub use reinforcement::ppo_histories;
 pub use tensor::tensor;
 pub use tokens::tokens;
-pub use training::{LiveTraining, loss_curve, loss_curves};
+pub use training::{LiveTraining, loss_curves};

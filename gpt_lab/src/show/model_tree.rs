@@ -4,14 +4,15 @@ use super::paint::{MONO, shape};
 use super::{Picture, escape};
 use crate::core::format::thousands;
 use crate::gpt2::TreeNode;
+use crate::lab::el;
 
 /// More parts than this in one group are counted, not drawn.
 const MOST: usize = 200;
 /// Deeper trees are cut.
 const DEEPEST: usize = 12;
 
-/// A model as a tree to open and close, with parameter counts on every level and their share of the whole. Blocks that have
-/// the same parts as the one before them are closed and marked as alike.
+/// A model as a tree to open and close, with parameter counts on every level and their share of the whole. Blocks that
+/// have the same parts as the one before them are closed and marked as alike.
 pub fn model_tree(tree: &TreeNode) -> Picture {
     let total = tree.count;
     let frozen = total.saturating_sub(tree.trainable);
@@ -21,15 +22,13 @@ pub fn model_tree(tree: &TreeNode) -> Picture {
     };
     let caption = format!("{}: {} parameters, {trains}", tree.name, thousands(total));
     let rows: String = group(&tree.children, total, 0);
-    let html = format!(
-        "<div style=\"max-width:680px\"><div style=\"font-weight:600;margin-bottom:4px\">{}</div>\
-         <div style=\"font-family:{MONO};font-size:12.5px;line-height:1.5\">{rows}</div></div>",
-        escape(&caption)
-    );
+    let head = el("div", "font-weight:600;margin-bottom:4px", escape(&caption));
+    let body = el("div", &format!("font-family:{MONO};font-size:12.5px;line-height:1.5"), rows);
+    let html = el("div", "max-width:680px", head + &body);
     Picture::of_html(format!("{caption}\n{}", plain(&tree.children, 0)), html)
 }
 
-/// Whether two parts have the same parts of the same shapes, whatever their own names are.
+/// `true` for two parts that consist of the same parts of the same shapes, whatever their own names are.
 fn alike(a: &TreeNode, b: &TreeNode) -> bool {
     let same = |(a, b): (&TreeNode, &TreeNode)| a.name == b.name && alike(a, b);
     (a.shape == b.shape && a.count == b.count && a.trainable == b.trainable)
@@ -67,25 +66,19 @@ fn row(part: &TreeNode, twin: Option<&str>, total: usize, depth: usize) -> Strin
         _ => String::new(),
     };
     let frozen = if part.trainable == 0 && part.count > 0 { " · frozen" } else { "" };
-    let line = format!(
-        "{} <span style=\"{faint}\">{}{frozen}</span><span style=\"float:right;white-space:pre\">{} \
-         <span style=\"{faint}\">{:>6}</span></span>",
-        escape(&part.name),
-        escape(&note),
-        thousands(part.count),
-        format!("{share:.1}%"),
-    );
+    let percent = el("span", faint, format!("{:>6}", format!("{share:.1}%")));
+    let numbers = el("span", "float:right;white-space:pre", format!("{} {percent}", thousands(part.count)));
+    let line = escape(&part.name) + " " + &el("span", faint, escape(&note) + frozen) + &numbers;
     // The share as a bar behind the line.
     let bar = format!("background:linear-gradient(to left,rgba(66,133,214,0.22) {share:.1}%,transparent {share:.1}%)");
     if part.children.is_empty() {
-        return format!("<div style=\"padding:0 4px 0 18px;{bar}\">{line}</div>");
+        return el("div", &format!("padding:0 4px 0 18px;{bar}"), line);
     }
     let open = if twin.is_none() && depth < 2 { " open" } else { "" };
-    format!(
-        "<details{open}><summary style=\"cursor:pointer;padding:0 4px;{bar}\">{line}</summary>\
-         <div style=\"margin-left:9px;padding-left:9px;border-left:1px solid rgba(128,128,128,0.35)\">{}</div></details>",
-        group(&part.children, total, depth + 1)
-    )
+    let summary = el("summary", &format!("cursor:pointer;padding:0 4px;{bar}"), line);
+    let inner = "margin-left:9px;padding-left:9px;border-left:1px solid rgba(128,128,128,0.35)";
+    let children = el("div", inner, group(&part.children, total, depth + 1));
+    format!("<details{open}>{summary}{children}</details>")
 }
 
 /// The tree in columns; parts that are alike in one line.

@@ -1,4 +1,4 @@
-//! What the pictures share: numbers written short, whitespace made visible, colours, the card under a drawing.
+//! The common parts of the pictures: numbers written short, whitespace made visible, colours, the card under a drawing.
 
 use std::collections::BTreeMap;
 
@@ -91,8 +91,8 @@ pub(super) fn label(x: f64, y: f64, attributes: &str, text: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escape(text))
 }
 
-/// A heat map: `rows × columns` cells of size `cell` from the corner `at`, in a thin frame. White cells are left out and
-/// cells of one colour share a path, which makes the drawing a tenth as long as one rectangle a cell.
+/// A heat map: `rows × columns` cells of size `cell` from the corner `at`, in a thin frame. White cells are left out
+/// and cells of one colour share a path, which makes the drawing a tenth as long as one rectangle a cell.
 pub(super) fn cells(
     at: (f64, f64),
     cell: (f64, f64),

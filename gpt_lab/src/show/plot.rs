@@ -1,7 +1,7 @@
 //! Line plots, drawn by plotters as SVG.
 //!
-//! A notebook draws an SVG apart from the page, so it cannot take the page's colours: plots stand on a white card of their
-//! own, which reads well on a light and on a dark page. The legend is above the plot and never covers a curve.
+//! A notebook draws an SVG apart from the page, so it cannot take the page's colours: plots stand on a white card of
+//! their own, which reads well on a light and on a dark page. The legend is above the plot and never covers a curve.
 
 use std::ops::Range;
 
@@ -26,7 +26,10 @@ pub(super) const PALETTE: [RGBColor; 6] = [
     RGBColor(140, 100, 40),
 ];
 
-/// How a line is drawn.
+/// A part of an SVG.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// The style of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stroke {
     /// The main thing.
@@ -89,22 +92,15 @@ impl Plot {
         }
     }
 
-    /// The drawing; `None` if plotters fails, which it has no reason to when it writes to memory.
     fn draw(&self) -> Option<String> {
-        let mut svg = String::new();
-        {
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            root.fill(&WHITE).ok()?;
-            let top = self.draw_head(&root)?;
-            let below = root.margin(top, 6, 6, 16);
-            self.draw_lines(&below)?;
-            root.present().ok()?;
-        }
-        Some(svg.replacen("<svg ", "<svg style=\"max-width:100%;height:auto\" ", 1))
+        drawn(SIZE, |root| {
+            let top = self.draw_head(root)?;
+            self.draw_lines(&root.margin(top, 6, 6, 16))
+        })
     }
 
-    /// The progress bar, the title and the legend; returns how much room they took.
-    pub(super) fn draw_head(&self, root: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<i32> {
+    /// The progress bar, the title and the legend; returns their height.
+    pub(super) fn draw_head(&self, root: &Area<'_>) -> Option<i32> {
         let (left, right) = (16, SIZE.0 as i32 - 16);
         let mut y = 12;
         if let Some((share, lines)) = &self.progress {
@@ -140,7 +136,7 @@ impl Plot {
         Some(y + 22)
     }
 
-    pub(super) fn draw_lines(&self, area: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Option<()> {
+    pub(super) fn draw_lines(&self, area: &Area<'_>) -> Option<()> {
         let (xs, ys) = self.ranges();
         let mut chart = ChartBuilder::on(area)
             .x_label_area_size(if self.x_label.is_empty() { 26 } else { 40 })
@@ -183,7 +179,7 @@ impl Plot {
         Some(())
     }
 
-    /// What the axes must hold, with a little air; never empty, whatever the points are.
+    /// The ranges of both axes, with a little air; never empty, whatever the points are.
     fn ranges(&self) -> (Range<f64>, Range<f64>) {
         let points = || self.lines.iter().flat_map(|line| &line.points).filter(|p| can_be_drawn(p));
         let range = |values: &mut dyn Iterator<Item = f64>| {
@@ -200,6 +196,18 @@ impl Plot {
     }
 }
 
+/// An SVG of this size; `None` if plotters fails, which it has no reason to when it writes to memory.
+pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Option<()>) -> Option<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        root.fill(&WHITE).ok()?;
+        draw(&root)?;
+        root.present().ok()?;
+    }
+    Some(svg.replacen("<svg ", "<svg style=\"max-width:100%;height:auto\" ", 1))
+}
+
 /// `validation: 4.60 → 1.43 (lowest 1.41 at 550)`
 fn describe(line: &Line) -> String {
     let finite: Vec<_> = line.points.iter().filter(|p| can_be_drawn(p)).collect();
@@ -214,7 +222,8 @@ fn describe(line: &Line) -> String {
     }
 }
 
-/// Whether a plot has a place for this point. plotters looks for ticks for ever if the axis is astronomically long.
+/// `true` for a point that a plot has a place for. plotters looks for ticks for ever if the axis is astronomically
+/// long.
 fn can_be_drawn(point: &(f64, f64)) -> bool {
     point.0.abs() < 1e12 && point.1.abs() < 1e12
 }

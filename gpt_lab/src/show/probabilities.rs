@@ -1,13 +1,14 @@
-//! How likely a model found each token of a text.
+//! The probability that a model gave to each token of a text.
 
 use super::paint::{BLUE, MONO, RED, number, short, tint, visible};
 use super::{Picture, escape};
 use crate::core::format::thousands;
 use crate::generate::Token;
+use crate::lab::el;
 
 /// More tokens than this are counted, not drawn.
 const MOST: usize = 2000;
-/// How many alternatives are listed.
+/// Number of alternatives that are listed.
 const ALTERNATIVES: usize = 5;
 
 /// A text on a background that says how likely the model found each token: blue, it expected it; red, it was surprised.
@@ -20,12 +21,11 @@ pub fn probabilities(tokens: &[Token]) -> Picture {
         rest => format!(" … and {} more", thousands(rest)),
     };
     let spans: String = drawn.iter().map(span).collect();
-    let html = format!(
-        "<div style=\"max-width:680px\"><div style=\"font-size:12px;opacity:0.8\">{caption}</div>\
-         <div style=\"font-family:{MONO};font-size:13px;line-height:1.7;white-space:pre-wrap;overflow-wrap:anywhere;\
-         margin:4px 0\">{spans}{rest}</div>{}</div>",
-        legend()
+    let style = format!(
+        "font-family:{MONO};font-size:13px;line-height:1.7;white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0"
     );
+    let head = el("div", "font-size:12px;opacity:0.8", &caption);
+    let html = el("div", "max-width:680px", head + &el("div", &style, spans + &rest) + &legend());
     let plain: String = drawn.iter().map(|token| format!("{}\n", line(token))).collect();
     Picture::of_html(format!("{caption}\n{plain}{rest}").trim_end(), html)
 }
@@ -83,14 +83,11 @@ fn span(token: &Token) -> String {
 
 fn legend() -> String {
     let chip = |p: f64| {
-        let fill = background(p);
-        format!(
-            "<span style=\"background:{fill};padding:1px 7px;margin-right:3px;border-radius:3px\">{}</span>",
-            number(p)
-        )
+        let style = format!("background:{};padding:1px 7px;margin-right:3px;border-radius:3px", background(p));
+        el("span", &style, number(p))
     };
     let chips: String = [1.0, 0.5, 0.1, 0.03, 0.01].map(chip).concat();
-    format!("<div style=\"font-size:12px\"><span style=\"opacity:0.8\">probability </span>{chips}</div>")
+    el("div", "font-size:12px", el("span", "opacity:0.8", "probability ") + &chips)
 }
 
 #[cfg(test)]

@@ -5,17 +5,19 @@ use candle_core::{DType, Tensor};
 use super::paint::{BLUE, MONO, ORANGE, RED, Rgb, card, cells, label, number, shade, shape, tint};
 use super::{Picture, escape};
 use crate::core::format::thousands;
+use crate::lab::el;
 
 /// Up to this many rows and columns are shown as numbers.
 const TABLE: usize = 12;
 /// A heat map has at most this many cells each way, and half as many where several stand side by side.
 const CELLS: usize = 64;
-/// How many matrices of a tensor with three or more axes are shown.
+/// Number of matrices that are shown of a tensor with three or more axes.
 const SLICES: usize = 3;
 
-/// What a tensor holds: shape, type, range, mean, standard deviation (of the population), how many values are NaN or infinite;
+/// A tensor's shape, type, range, mean, standard deviation (of the population) and number of NaN and infinite values;
 /// and the values – up to 12×12 as numbers, larger as a heat map whose cells are the means of blocks. Blue is positive,
-/// orange negative, red is NaN. Of a tensor with three or more axes the first matrices are shown, and which ones is said.
+/// orange negative, red is NaN. Of a tensor with three or more axes the first matrices are shown, and which ones is
+/// said.
 ///
 /// Any type. It never fails: values that cannot be read are said to be so.
 pub fn tensor(tensor: &Tensor) -> Picture {
@@ -24,7 +26,7 @@ pub fn tensor(tensor: &Tensor) -> Picture {
         Ok(values) => values,
         Err(error) => {
             let text = format!("{caption}\nthe values cannot be read: {error}");
-            return Picture::of_html(text.clone(), format!("<pre style=\"margin:0\">{}</pre>", escape(&text)));
+            return Picture::of_html(text.clone(), el("pre", "margin:0", escape(&text)));
         }
     };
     let stats = Stats::of(&values);
@@ -34,12 +36,9 @@ pub fn tensor(tensor: &Tensor) -> Picture {
     let text = format!("{}\n{}\n{plain}", head[0], head[1]).trim_end().to_string();
     if slices.iter().all(|slice| slice.rows <= TABLE && slice.columns <= TABLE) {
         let tables: String = slices.iter().map(|slice| slice.table(stats.size)).collect();
-        let html = format!(
-            "<div style=\"max-width:700px\"><div style=\"font-weight:600\">{}</div><div style=\"font-size:12px;\
-             opacity:0.8;margin-bottom:4px\">{}</div>{tables}</div>",
-            escape(&head[0]),
-            escape(&head[1])
-        );
+        let caption = el("div", "font-weight:600", escape(&head[0]));
+        let numbers = el("div", "font-size:12px;opacity:0.8;margin-bottom:4px", escape(&head[1]));
+        let html = el("div", "max-width:700px", caption + &numbers + &tables);
         Picture::of_html(text, html)
     } else {
         Picture::of_svg(text, drawing(&head, &slices))
@@ -105,7 +104,7 @@ impl Stats {
 
 /// A matrix out of the tensor.
 struct Slice<'a> {
-    /// Where it lies; empty if it is all of the tensor.
+    /// Its place in the tensor; empty if it is all of it.
     name: String,
     rows: usize,
     columns: usize,
@@ -135,7 +134,7 @@ fn slices<'a>(dims: &[usize], values: &'a [f64]) -> Vec<Slice<'a>> {
     if values.is_empty() { Vec::new() } else { (0..total.min(SLICES)).map(slice).collect() }
 }
 
-/// How one value looks: its colour and how much of it.
+/// The colour of a value, and its strength.
 fn colour(value: f64, size: f64) -> (Rgb, f64) {
     match value {
         v if v.is_nan() => (RED, 1.0),
@@ -153,22 +152,18 @@ impl Slice<'_> {
     fn table(&self, size: f64) -> String {
         let cell = |value: f64| {
             let (hue, strength) = colour(value, size);
-            format!(
-                "<td style=\"text-align:right;padding:2px 5px;white-space:nowrap;background:{}\">{}</td>",
-                tint(hue, strength),
-                number(value)
-            )
+            let fill = tint(hue, strength);
+            let style = format!("text-align:right;padding:2px 5px;white-space:nowrap;background:{fill}");
+            el("td", &style, number(value))
         };
         let row = |row: usize| (0..self.columns).map(|column| cell(self.at(row, column))).collect::<String>();
-        let rows: String = (0..self.rows).map(|at| format!("<tr style=\"background:none\">{}</tr>", row(at))).collect();
+        let rows: String = (0..self.rows).map(|at| el("tr", "background:none", row(at))).collect();
         let name = match self.name.as_str() {
             "" => String::new(),
-            name => format!("<div style=\"font-size:12px;opacity:0.8;margin-top:6px\">{name}</div>"),
+            name => el("div", "font-size:12px;opacity:0.8;margin-top:6px", name),
         };
-        format!(
-            "{name}<div style=\"overflow-x:auto\"><table style=\"border-collapse:collapse;margin:2px 0;font-family:{MONO};\
-             font-size:12px\">{rows}</table></div>"
-        )
+        let style = format!("border-collapse:collapse;margin:2px 0;font-family:{MONO};font-size:12px");
+        name + &el("div", "overflow-x:auto", el("table", &style, rows))
     }
 
     /// Numbers in columns; of a larger matrix the corner.
@@ -197,7 +192,7 @@ impl Slice<'_> {
     }
 }
 
-/// What a heat map draws.
+/// The cells of a heat map.
 struct Grid {
     rows: usize,
     columns: usize,

@@ -4,6 +4,7 @@ use super::paint::{MONO, short, visible};
 use super::{Picture, escape};
 use crate::Result;
 use crate::core::format::thousands;
+use crate::lab::el;
 use crate::text::Tokenizer;
 
 /// More chips than this are counted, not drawn.
@@ -13,7 +14,8 @@ const LONGEST: usize = 40;
 /// Neighbours differ; all are readable under light and under dark text.
 const HUES: [&str; 5] = ["66,133,214", "222,122,34", "72,160,92", "170,96,190", "200,168,40"];
 
-/// The tokens of a text as chips: what each one stands for, whitespace as `␣ ⏎ ⇥`, with its id below. At most 1000 are drawn.
+/// The tokens of a text as chips: what each one stands for, whitespace as `␣ ⏎ ⇥`, with its id below. At most 1000 are
+/// drawn.
 ///
 /// # Errors
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.
@@ -28,10 +30,9 @@ pub fn tokens(tokenizer: &dyn Tokenizer, ids: &[u32]) -> Result<Picture> {
     };
     let plain: Vec<String> = pieces.iter().map(|(id, text)| format!("{}:{id}", name(text))).collect();
     let chips: String = pieces.iter().enumerate().map(|(at, (id, text))| chip(at, *id, text)).collect();
-    let html = format!(
-        "<div style=\"max-width:680px\"><div style=\"font-size:12px;opacity:0.75;margin-bottom:4px\">{caption}</div>\
-         <div style=\"font-family:{MONO};font-size:13px;line-height:1.25\">{chips}</div></div>"
-    );
+    let head = el("div", "font-size:12px;opacity:0.75;margin-bottom:4px", &caption);
+    let body = el("div", &format!("font-family:{MONO};font-size:13px;line-height:1.25"), chips);
+    let html = el("div", "max-width:680px", head + &body);
     Ok(Picture::of_html(format!("{caption}\n{}", plain.join(" ")), html))
 }
 
@@ -43,11 +44,12 @@ fn name(text: &str) -> String {
 fn chip(at: usize, id: u32, text: &str) -> String {
     let hue = HUES[at % HUES.len()];
     let end = if text.ends_with('\n') { "<br>" } else { "" };
-    format!(
-        "<span style=\"display:inline-block;margin:0 3px 4px 0;padding:2px 5px;border-radius:4px;text-align:center;\
-         background:rgba({hue},0.25)\">{}<br><span style=\"font-size:11px;opacity:0.7\">{id}</span></span>{end}",
-        escape(&name(text))
-    )
+    let style = format!(
+        "display:inline-block;margin:0 3px 4px 0;padding:2px 5px;border-radius:4px;text-align:center;\
+         background:rgba({hue},0.25)"
+    );
+    let number = el("span", "font-size:11px;opacity:0.7", id.to_string());
+    el("span", &style, escape(&name(text)) + "<br>" + &number) + end
 }
 
 #[cfg(test)]

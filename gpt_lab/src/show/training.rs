@@ -1,16 +1,12 @@
 //! Loss curves, of runs that are over and of the one that is going on.
 
 use super::Picture;
-use super::histories::panels;
+use super::histories;
+use super::panels::{Panels, smoothed};
 use super::plot::{Line, PALETTE, Plot, Stroke};
 use crate::core::format::{clock, thousands};
-use crate::lab::Live;
+use crate::lab::{Live, checkpoint_saved};
 use crate::train::{Event, History, Listener, Progress, Stopped};
-
-/// The loss of one run: training batches (thin as they came, strong when smoothed) and validation.
-pub fn loss_curve(history: &History) -> Picture {
-    Plot { title: title(history), ..loss_plot(history, None) }.picture()
-}
 
 /// The losses of several runs in one plot, for comparing them: the smoothed training loss of each, dashed, and its
 /// validation loss.
@@ -22,17 +18,18 @@ pub fn loss_curves(runs: &[(&str, &History)]) -> Picture {
         lines.push(line("train", smoothed(&history.losses()), Stroke::Dashed));
         lines.push(line("validation", history.validation_losses(), Stroke::Dots));
     }
-    Plot { lines, ..axes() }.picture()
+    Plot { x_label: "step".into(), y_label: "loss (nats per token)".into(), lines, ..Plot::default() }.picture()
 }
 
-/// A listener for [`train`](crate::train::train) that shows the run as it goes: progress, numbers, and the moving curve.
+/// A listener for [`train`](crate::train::train) and [`train_ppo`](crate::align::train_ppo) that shows the run as it
+/// goes: progress, numbers, and the moving curves.
 ///
 /// ```text
 /// train(&model, &data, &config, &mut show::LiveTraining::new())?
 /// ```
 #[derive(Debug)]
 pub struct LiveTraining {
-    live: Live,
+    pub(super) live: Live,
     baseline: Option<(String, f64)>,
     detailed: bool,
     unit: &'static str,
@@ -44,12 +41,12 @@ impl LiveTraining {
         LiveTraining { live: Live::new(), baseline: None, detailed: false, unit: "nats per token" }
     }
 
-    /// A dashed line to beat, such as the loss of a simpler model.
+    /// A dashed line to beat, such as the loss of a simpler model (of PPO, a score).
     pub fn with_baseline(self, name: &str, loss: f64) -> Self {
         LiveTraining { baseline: Some((name.to_string(), loss)), ..self }
     }
 
-    /// For a loss of pairs: it is in nats per pair.
+    /// For a loss of pairs, which is in nats per pair.
     pub fn of_pairs(self) -> Self {
         LiveTraining { unit: "nats per pair", ..self }
     }
@@ -60,23 +57,66 @@ impl LiveTraining {
     }
 
     fn picture(&self, progress: &Progress<'_>) -> Picture {
-        let history = progress.history;
-        let total = progress.total_steps;
         let lines = status(progress);
-        let share = progress.step as f64 / total.max(1) as f64;
         if self.detailed {
-            let picture = panels(&[("this run", history)], Some((share, lines.clone())), Some(total as f64));
-            return Picture { text: format!("{}\n{}", lines.join("; "), picture.text), ..picture };
+            return self.panels(histories::panels(&[("this run", progress.history)]), progress, lines);
         }
-        let mut plot = loss_plot(history, Some(total));
-        plot.y_label = format!("loss ({})", self.unit);
-        if let Some((name, loss)) = &self.baseline {
-            let points = vec![(0.0, *loss), (total as f64, *loss)];
-            plot.lines.push(Line { name: name.clone(), points, colour: PALETTE[2], stroke: Stroke::Dashed });
-        }
-        plot.progress = Some((share, lines.clone()));
+        let mut plot = self.loss_plot(progress);
+        plot.lines.extend(self.baseline(progress.total_steps));
+        let text = lines.join("; ");
+        plot.progress = Some((share(progress), lines));
         let picture = plot.picture();
-        Picture { text: format!("{}\n{}", lines.join("; "), picture.text), ..picture }
+        Picture { text: format!("{text}\n{}", picture.text), ..picture }
+    }
+
+    /// The panels of the run, with lines of text under a progress bar, and the line to beat in the first panel.
+    pub(super) fn panels<R>(&self, mut panels: Panels, progress: &Progress<'_, R>, lines: Vec<String>) -> Picture {
+        if let Some(line) = self.baseline(progress.total_steps) {
+            panels.legend.push((line.name.clone(), line.colour));
+            panels.panels[0].lines.push(line);
+        }
+        panels.x_until = panels.x_until.max(progress.total_steps as f64);
+        Panels { progress: Some((share(progress), lines)), ..panels }.picture()
+    }
+
+    fn loss_plot(&self, progress: &Progress<'_>) -> Plot {
+        let line = |name: &str, points, colour, stroke| Line { name: name.to_string(), points, colour, stroke };
+        let losses = progress.history.losses();
+        let lines = vec![
+            line("", losses.clone(), PALETTE[0], Stroke::Pale),
+            line("train (smoothed)", smoothed(&losses), PALETTE[0], Stroke::Strong),
+            line("validation", progress.history.validation_losses(), PALETTE[1], Stroke::Dots),
+        ];
+        let (y_label, x_until) = (format!("loss ({})", self.unit), Some(progress.total_steps as f64));
+        Plot { x_label: "step".into(), y_label, lines, x_until, ..Plot::default() }
+    }
+
+    /// The line to beat, if there is one.
+    fn baseline(&self, total_steps: usize) -> Option<Line> {
+        let (name, height) = self.baseline.as_ref()?;
+        let points = vec![(0.0, *height), (total_steps as f64, *height)];
+        Some(Line { name: name.clone(), points, colour: PALETTE[2], stroke: Stroke::Dashed })
+    }
+
+    /// Shows the picture of an event, if it is due.
+    pub(super) fn show<R>(
+        &mut self,
+        event: &Event,
+        progress: &Progress<'_, R>,
+        picture: impl FnOnce(&Self) -> Picture,
+    ) {
+        match event {
+            Event::Ended => {
+                let picture = picture(self);
+                self.live.finish(&picture);
+            }
+            Event::Saved(path) => checkpoint_saved(path, progress.step),
+            Event::Started | Event::Step | Event::Evaluated if self.live.is_due() => {
+                let picture = picture(self);
+                self.live.update(&picture);
+            }
+            Event::Started | Event::Step | Event::Evaluated => {}
+        }
     }
 }
 
@@ -88,31 +128,32 @@ impl Default for LiveTraining {
 
 impl Listener for LiveTraining {
     fn on(&mut self, event: &Event, progress: &Progress<'_>) {
-        match event {
-            Event::Ended => self.live.finish(&self.picture(progress)),
-            Event::Saved(path) => crate::lab::checkpoint_saved(path, progress.step),
-            Event::Started | Event::Step | Event::Evaluated if self.live.is_due() => {
-                self.live.update(&self.picture(progress));
-            }
-            _ => {}
-        }
+        self.show(event, progress, |live| live.picture(progress));
     }
 }
 
-/// Two lines of numbers: where the run is, and how well it does.
+/// The part of the run that is done, 0 to 1.
+fn share<R>(progress: &Progress<'_, R>) -> f64 {
+    progress.step as f64 / progress.total_steps.max(1) as f64
+}
+
+/// `step 5 of 20 · 20 s so far, about 1 min 00 s left`; `unit` is the name of a step, `learner` of what learns.
+pub(super) fn position<R>(unit: &str, learner: &str, progress: &Progress<'_, R>) -> String {
+    let elapsed = clock(progress.elapsed);
+    let state = match (progress.history.stopped, progress.remaining) {
+        (Stopped::Finished, _) => format!(" · done in {elapsed}"),
+        (Stopped::NoProgress, _) => format!(" · ended after {elapsed}, as it got no better"),
+        (Stopped::Interrupted, _) => format!(" · stopped after {elapsed}; the {learner} keeps what it learnt"),
+        (Stopped::Running, Some(left)) => format!(" · {elapsed} so far, about {} left", clock(left)),
+        (Stopped::Running, None) => String::new(),
+    };
+    format!("{unit} {} of {}{state}", progress.step, progress.total_steps)
+}
+
+/// Two lines of numbers: the position of the run, and its losses.
 fn status(progress: &Progress<'_>) -> Vec<String> {
     let history = progress.history;
-    let elapsed = clock(progress.elapsed);
-    let mut first = format!("step {} of {}", progress.step, progress.total_steps);
-    match (history.stopped, progress.remaining) {
-        (Stopped::Finished, _) => first.push_str(&format!(" · done in {elapsed}")),
-        (Stopped::NoProgress, _) => first.push_str(&format!(" · ended after {elapsed}, as it got no better")),
-        (Stopped::Interrupted, _) => {
-            first.push_str(&format!(" · stopped after {elapsed}; the model keeps what it learnt"))
-        }
-        (Stopped::Running, Some(left)) => first.push_str(&format!(" · {elapsed} so far, about {} left", clock(left))),
-        (Stopped::Running, None) => {}
-    }
+    let mut first = position("step", "model", progress);
     if history.seconds > 0.0 {
         first.push_str(&format!(" · {} tokens/s", thousands(history.tokens_per_second().round() as usize)));
     }
@@ -127,41 +168,6 @@ fn status(progress: &Progress<'_>) -> Vec<String> {
     let mut lines = vec![first];
     lines.extend((!second.is_empty()).then(|| second.join(" · ")));
     lines
-}
-
-fn loss_plot(history: &History, total_steps: Option<usize>) -> Plot {
-    let line = |name: &str, points, colour, stroke| Line { name: name.to_string(), points, colour, stroke };
-    let losses = history.losses();
-    let lines = vec![
-        line("", losses.clone(), PALETTE[0], Stroke::Pale),
-        line("train (smoothed)", smoothed(&losses), PALETTE[0], Stroke::Strong),
-        line("validation", history.validation_losses(), PALETTE[1], Stroke::Dots),
-    ];
-    Plot { lines, x_until: total_steps.map(|n| n as f64), ..axes() }
-}
-
-fn axes() -> Plot {
-    Plot { x_label: "step".to_string(), y_label: "loss (nats per token)".to_string(), ..Plot::default() }
-}
-
-fn title(history: &History) -> String {
-    match history.best() {
-        Some(best) => format!("best validation loss {:.3} at step {}", best.validation_loss, best.step),
-        None => String::new(),
-    }
-}
-
-/// A running mean that forgets; the first values count in full, so that it starts at the first loss and not at 0.
-pub(super) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let keep = 1.0 - 1.0 / (1.0 + points.len() as f64 / 50.0).min(20.0);
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let finite = points.iter().filter(|p| p.1.is_finite());
-    finite
-        .map(|&(x, y)| {
-            (sum, weight) = (keep * sum + y, keep * weight + 1.0);
-            (x, sum / weight)
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -205,8 +211,7 @@ mod tests {
     #[test]
     fn curves_of_finished_runs() {
         let history = history();
-        assert!(loss_curve(&history).text.contains("best validation loss 2.000 at step 100"));
         assert!(loss_curves(&[("one", &history), ("two", &history)]).text.contains("two, validation: 3.0000 → 2.0000"));
-        assert!(loss_curve(&History::default()).text.contains("no points yet"));
+        assert!(loss_curves(&[("new", &History::default())]).text.contains("no points yet"));
     }
 }

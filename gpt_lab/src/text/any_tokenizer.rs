@@ -72,17 +72,16 @@ mod tests {
 
     #[test]
     fn the_kind_is_found_out() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab-any-tokenizer-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        assert!(matches!(AnyTokenizer::load(&folder), Err(crate::Error::FileNotFound { .. })));
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
+        assert!(matches!(AnyTokenizer::load(folder), Err(crate::Error::FileNotFound { .. })));
         CharTokenizer::from_text("abc").save(folder.join("tokenizer.json")).unwrap();
-        let letters = AnyTokenizer::load(&folder).unwrap();
+        let letters = AnyTokenizer::load(folder).unwrap();
         assert!(matches!(letters, AnyTokenizer::Char(_)));
         assert_eq!(letters.decode(&letters.encode("cab").unwrap()).unwrap(), "cab");
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/tokenizer/json_layout");
         let pieces = AnyTokenizer::load(golden).unwrap();
         assert!(matches!(pieces, AnyTokenizer::Bpe(_)));
         assert_eq!(pieces.end_of_text(), Some(pieces.vocab_size() as u32 - 1));
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! GPT-2's tokenizer: byte-level BPE (Sennrich et al. 2016; on bytes: Radford et al. 2019, section 2.2).
 //!
 //! A text is cut into words; a word is a row of bytes; and neighbours are joined as long as the pair is in the list of
-//! merges, the earliest in the list first. So any text can be written, and frequent words are one token. The work is done by
-//! Hugging Face's `tokenizers`; here are its files, its special tokens and exact bytes.
+//! merges, the earliest in the list first. So any text can be written, and frequent words are one token. The work is
+//! done by Hugging Face's `tokenizers`; here are its files, its special tokens and exact bytes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct BpeTokenizer {
 #[derive(Clone)]
 struct Pieces {
     bytes: Vec<u8>,
-    /// Where the bytes of each id end.
+    /// The end of the bytes of each id.
     ends: Vec<usize>,
     /// For each of the 256 bytes, whether no token stands for it: text with it cannot be written.
     lacking: Vec<bool>,
@@ -66,9 +66,9 @@ impl BpeTokenizer {
         Self::load(assets::path("gpt2_tokenizer")?)
     }
 
-    /// The tokenizer of a model folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. Special tokens are those that
-    /// these and `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` name; the end of a text is
-    /// `eos_token`, or `<|endoftext|>` where no file names one and the vocabulary has it.
+    /// The tokenizer of a model folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. Special tokens are those
+    /// that these and `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` name; the end of a
+    /// text is `eos_token`, or `<|endoftext|>` where no file names one and the vocabulary has it.
     ///
     /// # Errors
     /// [`Error::FileNotFound`]; [`Error::InvalidConfig`] for a file that is no byte-level BPE.
@@ -192,7 +192,8 @@ impl BpeTokenizer {
         self.plain.token_to_id(token)
     }
 
-    /// Checks that a model with a vocabulary of this size knows every id. A model may know more: some tables are rounded up.
+    /// Checks that a model with a vocabulary of this size knows every id. A model may know more: some tables are
+    /// rounded up.
     ///
     /// # Errors
     /// [`Error::VocabMismatch`].
@@ -334,7 +335,7 @@ fn halves(merge: &Value) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether what each merge makes is in the vocabulary: `tokenizers` takes that for granted and panics.
+/// Refuses merges whose result is not in the vocabulary: `tokenizers` takes them for granted and panics.
 fn check_merges<'a>(
     merges: impl Iterator<Item = (&'a str, &'a str)>,
     prefix: &str,
@@ -385,35 +386,27 @@ fn only_char(piece: &str) -> Option<char> {
 mod tests {
     use super::*;
 
-    /// A folder of this test's own, removed at the end.
-    struct Folder(PathBuf);
+    /// A tokenizer's folder, gone at the end of the test.
+    struct Files(tempfile::TempDir);
 
-    impl Folder {
+    impl Files {
         /// A vocabulary of the 256 bytes and the word `ab`.
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("gpt_lab-bpe-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
+        fn new() -> Self {
             let symbols = ('!'..='\u{143}').filter(|&c| byte_of(c).is_some()).map(String::from);
             let vocab: std::collections::BTreeMap<String, usize> =
                 symbols.chain(["ab".to_string()]).enumerate().map(|(id, piece)| (piece, id)).collect();
-            let folder = Folder(path);
+            let folder = Files(tempfile::tempdir().unwrap());
             folder.write("vocab.json", &serde_json::to_string(&vocab).unwrap());
             folder.write("merges.txt", "#version: 0.2\na b\n");
             folder
         }
 
         fn write(&self, name: &str, text: &str) {
-            std::fs::write(self.0.join(name), text).unwrap();
+            std::fs::write(self.0.path().join(name), text).unwrap();
         }
 
         fn error(&self) -> String {
             BpeTokenizer::load(&self.0).unwrap_err().to_string()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -456,7 +449,7 @@ mod tests {
 
     #[test]
     fn special_tokens_are_those_that_the_files_name() {
-        let folder = Folder::new("special");
+        let folder = Files::new();
         let plain = BpeTokenizer::load(&folder.0).unwrap();
         assert_eq!((plain.vocab_size(), plain.end_of_text(), plain.special_tokens()), (257, None, vec![]));
 
@@ -486,7 +479,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_or_read_is_refused() {
-        let folder = Folder::new("refused");
+        let folder = Files::new();
         let tokenizer = BpeTokenizer::load(&folder.0).unwrap();
         let error = tokenizer.decode(&[1, 257]).unwrap_err();
         assert!(matches!(error, Error::TokenOutOfRange { id: 257, position: 1, vocab_size: 257, .. }), "{error}");
@@ -503,7 +496,7 @@ mod tests {
 
     #[test]
     fn files_that_are_no_byte_level_bpe_are_refused() {
-        let folder = Folder::new("files");
+        let folder = Files::new();
         let refused = |says: &[&str]| {
             let error = folder.error();
             assert!(says.iter().all(|word| error.contains(word)), "{says:?}: {error}");
@@ -518,9 +511,9 @@ mod tests {
         refused(&["merges.txt", "b"]);
         folder.write("vocab.json", r#"{"a": 0, "b": 1}"#);
         refused(&["merges.txt", "merge 1 makes `ab`", "lacks"]);
-        std::fs::remove_file(folder.0.join("merges.txt")).unwrap();
+        std::fs::remove_file(folder.0.path().join("merges.txt")).unwrap();
         refused(&["merges.txt", "no such file"]);
-        std::fs::remove_file(folder.0.join("vocab.json")).unwrap();
+        std::fs::remove_file(folder.0.path().join("vocab.json")).unwrap();
         refused(&["tokenizer.json", "no such file", "vocab.json"]);
         folder.write("tokenizer.json", "{");
         refused(&["tokenizer.json", "not a tokenizer"]);

@@ -10,7 +10,7 @@ use crate::core::files;
 
 use crate::{Error, Result};
 
-/// How the end-of-text mark is written. Its id is 0.
+/// The end-of-text mark as text. Its id is 0.
 pub const END_OF_TEXT: &str = "<|e|>";
 
 /// One id for each character; id 0 is the mark [`END_OF_TEXT`].
@@ -30,7 +30,7 @@ pub struct CharTokenizer {
     ids: BTreeMap<char, u32>,
 }
 
-/// What the file holds; the order of the characters is the order of their ids, from 1.
+/// The contents of the file; the order of the characters is the order of their ids, from 1.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     kind: String,
@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_saved_tokenizer_is_the_same_and_other_files_are_refused() {
-        let folder = std::env::temp_dir().join(format!("gpt_lab-chars-{}", std::process::id()));
-        let path = folder.join("tokenizer.json");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
         let tokenizer = CharTokenizer::from_text("\"\\\t\n\u{1}é😀");
         tokenizer.save(&path).unwrap();
         assert_eq!(CharTokenizer::load(&path).unwrap(), tokenizer);
@@ -224,6 +224,5 @@ mod tests {
             let error = CharTokenizer::load(&path).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("tokenizer.json"), "{error}");
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

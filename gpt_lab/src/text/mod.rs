@@ -1,8 +1,8 @@
 //! From text to token ids and back.
 //!
-//! [`CharTokenizer`] has a number for each character, [`BpeTokenizer`] one for each frequent piece of text, as GPT-2 has; [`AnyTokenizer`] is either.
-//! A model sees numbers. What one number stands for – a character, a piece of a word – is the tokenizer's business;
-//! everything else in the crate only knows the trait [`Tokenizer`].
+//! [`CharTokenizer`] has a number for each character, [`BpeTokenizer`] one for each frequent piece of text, as GPT-2
+//! has; [`AnyTokenizer`] is either. A model sees numbers. What one number stands for – a character, a piece of a word –
+//! is the tokenizer's business; everything else in the crate knows the trait [`Tokenizer`] only.
 
 mod any_tokenizer;
 mod bpe_tokenizer;
@@ -42,7 +42,7 @@ pub trait Tokenizer {
         Ok(self.decode(&[id])?.into_bytes())
     }
 
-    /// How many different ids there are; ids are `0..vocab_size`.
+    /// Number of different ids; ids are `0..vocab_size`.
     fn vocab_size(&self) -> usize;
 
     /// The id that marks the end of a text, after which generation stops.

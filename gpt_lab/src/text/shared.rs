@@ -1,8 +1,9 @@
 //! Values that a cell can hold without compiling their destructor.
 //!
-//! A cell hands all variables on to the next one, so the compiler generates in every cell what drops each of them, down to the
-//! last field: with a tokenizer of `tokenizers` among them, half of a small cell was the destructors of regular expressions
-//! and of seven kinds of vocabulary. Behind `dyn` the destructor is an entry in a table, compiled once, here.
+//! A cell hands all variables on to the next one, so the compiler generates in every cell what drops each of them, down
+//! to the last field: with a tokenizer of `tokenizers` among them, half of a small cell was the destructors of regular
+//! expressions and of seven kinds of vocabulary. Behind `dyn` the destructor is an entry in a table, compiled once,
+//! here.
 
 use std::any::Any;
 use std::marker::PhantomData;

@@ -1,7 +1,7 @@
-//! What a model folder says about its tokenizer's special tokens.
+//! The special tokens that the files of a model folder declare.
 //!
-//! Hugging Face keeps them in up to three files beside the vocabulary: `tokenizer_config.json`, `special_tokens_map.json` and
-//! `added_tokens.json`.
+//! Hugging Face keeps them in up to three files beside the vocabulary: `tokenizer_config.json`,
+//! `special_tokens_map.json` and `added_tokens.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) const FILES: [&str; 3] = ["tokenizer_config.json", "special_tokens_ma
 /// The roles of a special token other than that of the end of a text.
 const OTHER_ROLES: [&str; 6] = ["bos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// What the files say.
+/// The declarations of the files.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     /// Tokens with ids that are spelled out.

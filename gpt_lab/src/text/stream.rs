@@ -5,10 +5,10 @@ use crate::Result;
 
 /// Takes token ids and hands out text as soon as it is certain.
 ///
-/// A token of a byte-level vocabulary is a run of bytes, and a character outside ASCII is two to four bytes: a token may end
-/// in the middle of one. The bytes of an unfinished character wait here for the next token. Bytes that can never become a
-/// character give `�` at once, one for each maximal wrong sequence, as in [`String::from_utf8_lossy`]: all pieces joined are
-/// what [`Tokenizer::decode`] makes of the whole.
+/// A token of a byte-level vocabulary is a run of bytes, and a character outside ASCII is two to four bytes: a token
+/// may end in the middle of one. The bytes of an unfinished character wait here for the next token. Bytes that can
+/// never become a character give `�` at once, one for each maximal wrong sequence, as in [`String::from_utf8_lossy`]:
+/// all pieces joined are what [`Tokenizer::decode`] makes of the whole.
 ///
 /// ```
 /// use gpt_lab::text::{BpeTokenizer, StreamDecoder, Tokenizer};
@@ -45,7 +45,8 @@ impl StreamDecoder {
         Ok(text)
     }
 
-    /// What is left at the end: `�` if the last character never became whole, otherwise nothing. The decoder can be used again.
+    /// The rest at the end: `�` if the last character never became whole, otherwise nothing. The decoder can be used
+    /// again.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }

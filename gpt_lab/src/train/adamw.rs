@@ -29,13 +29,13 @@ pub enum Decay {
 /// The settings of [`AdamW`] apart from the learning rate; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWOptions {
-    /// How slowly the means of the gradient and of its square forget: β₁, β₂.
+    /// Decay rates of the means of the gradient and of its square: β₁, β₂.
     pub betas: (f64, f64),
-    /// Keeps the division from blowing up: ε.
+    /// Term that keeps the divisor from 0: ε.
     pub eps: f64,
-    /// How fast weights decay, as a share of the learning rate: λ.
+    /// Decay of the weights, as a share of the learning rate: λ.
     pub weight_decay: f64,
-    /// Which weights decay.
+    /// The weights that decay.
     pub decay: Decay,
 }
 
@@ -45,7 +45,7 @@ impl Default for AdamWOptions {
     }
 }
 
-/// The optimizer and what it remembers of earlier gradients.
+/// The optimizer, with its running means of earlier gradients.
 ///
 /// For each number `p` with gradient `g`, at step `t` (from 1):
 ///
@@ -80,25 +80,23 @@ impl AdamW {
     /// [`Error::InvalidArgument`] for β outside 0 … 1 or a negative ε or λ; for parameters that are not f32 on the CPU.
     pub fn new(params: &[Param], options: AdamWOptions) -> Result<Self> {
         let AdamWOptions { betas: (b1, b2), eps, weight_decay, .. } = options;
-        let expected = |argument, value: f64, expected: &str| {
-            Err(Error::InvalidArgument { argument, value: value.to_string(), expected: expected.into() })
-        };
         for beta in [b1, b2] {
             if !(0.0..1.0).contains(&beta) {
-                return expected("betas", beta, "0 ≤ β < 1");
+                return Err(Error::argument("betas", beta, "0 ≤ β < 1"));
             }
         }
         for (argument, value) in [("eps", eps), ("weight_decay", weight_decay)] {
             if !(value >= 0.0 && value.is_finite()) {
-                return expected(argument, value, "a number that is not negative");
+                return Err(Error::argument(argument, value, "a number that is not negative"));
             }
         }
         if let Some(param) = params.iter().find(|p| !on_cpu(p)) {
-            return Err(Error::InvalidArgument {
-                argument: "params",
-                value: format!("`{}` of type {:?} on {:?}", param.name(), param.var().dtype(), param.var().device()),
-                expected: "f32 on the CPU".into(),
-            });
+            let (dtype, device) = (param.var().dtype(), param.var().device());
+            return Err(Error::argument(
+                "params",
+                format!("`{}` of type {dtype:?} on {device:?}", param.name()),
+                "f32 on the CPU",
+            ));
         }
         // Frozen parameters have no moments: LoRA's base would cost twice its own size.
         let size = |param: &Param| if param.trainable() { param.count() } else { 0 };
@@ -141,7 +139,7 @@ impl AdamW {
         Ok(())
     }
 
-    /// How many steps were made.
+    /// Number of steps that were made.
     pub fn steps(&self) -> usize {
         self.step
     }
@@ -281,7 +279,8 @@ mod tests {
         assert_eq!(values(&params[1])[1], 3.0);
     }
 
-    /// Printed by `torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)` in PyTorch 2.15, float32.
+    /// Printed by `torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)` in PyTorch 2.15,
+    /// float32.
     #[test]
     fn three_steps_agree_with_pytorch() {
         let params = [param("w", &[1.0, -2.0, 0.5], &[1, 3])];

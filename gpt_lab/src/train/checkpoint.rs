@@ -1,9 +1,9 @@
-//! Checkpoints: all that a run needs to go on as if it had never stopped.
+//! Checkpoints: everything that a run needs to go on as if it had never stopped.
 //!
 //! A folder with `model.safetensors` (and `config.json` where the model has one, so that the folder is a model too),
-//! `optimizer.safetensors` (AdamW's moments) and `state.json` (step, place in the data, generator state, history). A new
-//! version grows beside the old one, reaches the disk, and takes its place by renaming; if the machine stops between the two
-//! renames, the old one is found under its other name.
+//! `optimizer.safetensors` (AdamW's moments) and `state.json` (step, place in the data, generator state, history). A
+//! new version grows beside the old one, reaches the disk, and takes its place by renaming; if the machine stops
+//! between the two renames, the old one is found under its other name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::order::Position;
 use super::{AdamW, History};
 use crate::core::files::{neighbour, parent, read_text, sync_folder, write_through};
 use crate::core::rng::RngState;
-use crate::gpt2::weight_file::{WeightFile, write_safetensors};
+use crate::core::safetensors::{WeightFile, write_safetensors};
 use crate::{Error, Param, Result};
 
 const FORMAT: &str = "gpt_lab checkpoint 1";
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub history: History,
 }
 
-/// What must be the same for a run to go on as it began.
+/// The settings that must be the same for a run to go on as it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub seed: u64,
@@ -94,12 +94,13 @@ fn write(folder: &Path, params: &[Param], config: Option<&str>, optimizer: &Adam
     if let Some(config) = config {
         write_through(&folder.join("config.json"), config.as_bytes())?;
     }
-    let json = serde_json::to_vec(state).map_err(|e| Error::Tensor(format!("state.json: {e}")))?;
+    let json = serde_json::to_vec(state).map_err(|source| Error::Json { context: "state.json".into(), source })?;
     write_through(&folder.join("state.json"), &json)?;
     sync_folder(folder)
 }
 
-/// Reads a checkpoint into the parameters and the optimizer; `None` if there is none. An error leaves both as they were.
+/// Reads a checkpoint into the parameters and the optimizer; `None` if there is none. An error leaves both as they
+/// were.
 pub(super) fn load(
     folder: &Path,
     params: &[Param],
@@ -139,7 +140,7 @@ pub(super) fn load(
     Ok(Some(state))
 }
 
-/// Where the checkpoint is: in its folder, or under the name that it has while a new one takes its place.
+/// The checkpoint's folder, or the name that it has while a new one takes its place.
 fn locate(folder: &Path) -> Result<Option<PathBuf>> {
     let old = neighbour(folder, "old");
     if folder.join("state.json").is_file() {

@@ -1,4 +1,4 @@
-//! What a training run is told.
+//! The settings of a training run.
 
 use std::path::PathBuf;
 
@@ -29,15 +29,15 @@ pub enum Length {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// How long to train.
+    /// Length of the run.
     pub length: Length,
     /// Rows of one forward pass.
     pub batch_size: usize,
-    /// How many forward passes give one step: their gradients are averaged.
+    /// Forward passes of one step, whose gradients are averaged.
     pub accumulate: usize,
     /// The (peak) learning rate.
     pub lr: f64,
-    /// How the learning rate changes over the run.
+    /// The learning rate over the run.
     pub schedule: Schedule,
     /// AdamW's β₁ and β₂.
     pub betas: (f64, f64),
@@ -45,7 +45,7 @@ pub struct TrainConfig {
     pub eps: f64,
     /// AdamW's weight decay.
     pub weight_decay: f64,
-    /// What decays.
+    /// The parameters that decay.
     pub decay: Decay,
     /// Gradients longer than this are shortened to it.
     pub clip: Option<f64>,
@@ -91,7 +91,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The optimizer's part.
+    /// The settings of the optimizer.
     pub fn adamw(&self) -> AdamWOptions {
         AdamWOptions { betas: self.betas, eps: self.eps, weight_decay: self.weight_decay, decay: self.decay }
     }
@@ -104,34 +104,37 @@ impl TrainConfig {
         }
     }
 
+    /// Refuses impossible settings; AdamW checks its own.
+    ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for what cannot be meant. AdamW checks its own part.
+    /// [`Error::InvalidArgument`].
     pub(super) fn check(&self) -> Result<()> {
-        let bad = |argument, value: String, expected: &str| {
-            Err(Error::InvalidArgument { argument, value, expected: expected.into() })
-        };
+        let is_rate = |rate: f64| rate.is_finite() && rate >= 0.0;
         if self.batch_size == 0 {
-            return bad("batch_size", "0".into(), "at least one row a batch");
+            return Err(Error::argument("batch_size", 0, "at least one row a batch"));
         }
         if self.accumulate == 0 {
-            return bad("accumulate", "0".into(), "at least one batch a step");
+            return Err(Error::argument("accumulate", 0, "at least one batch a step"));
         }
-        if !(self.lr.is_finite() && self.lr >= 0.0) {
-            return bad("lr", self.lr.to_string(), "a learning rate that is not negative");
+        if !is_rate(self.lr) {
+            return Err(Error::argument("lr", self.lr, "a learning rate that is not negative"));
         }
         if let Schedule::WarmupCosine { min_lr, .. } = self.schedule
-            && !(min_lr.is_finite() && min_lr >= 0.0)
+            && !is_rate(min_lr)
         {
-            return bad("min_lr", min_lr.to_string(), "a learning rate that is not negative");
+            return Err(Error::argument("min_lr", min_lr, "a learning rate that is not negative"));
         }
         if self.patience == Some(0) {
-            return bad("patience", "0".into(), "at least one evaluation, or None");
+            return Err(Error::argument("patience", 0, "at least one evaluation, or None"));
         }
         if self.patience.is_some() && self.eval_every == 0 {
-            return bad("eval_every", "0 with patience".into(), "evaluations, by which to see whether it gets better");
+            let expected = "evaluations, by which to see whether it gets better";
+            return Err(Error::argument("eval_every", "0 with patience", expected));
         }
         match self.clip {
-            Some(clip) if clip.is_nan() || clip <= 0.0 => bad("clip", clip.to_string(), "a positive norm, or None"),
+            Some(clip) if clip.is_nan() || clip <= 0.0 => {
+                Err(Error::argument("clip", clip, "a positive norm, or None"))
+            }
             _ => Ok(()),
         }
     }

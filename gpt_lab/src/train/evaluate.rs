@@ -1,9 +1,12 @@
-//! The loss of a model as it is, without dropout.
+//! The loss of a model without dropout.
+//!
+//! It stands here and not in [`eval`](crate::eval), since the training loop needs it for its validation loss, and
+//! `eval` is above the loop: it knows the models that the loop has trained.
 
 use super::Trainable;
 use crate::core::stop;
-use crate::data::Examples;
-use crate::{Error, Mode, Result};
+use crate::data::{Examples, in_batches};
+use crate::{Error, Pass, Result};
 
 /// The mean loss over `batches` batches spread evenly over the rows, always the same ones; over all rows if `batches`
 /// is 0. Batches count by their number of rows.
@@ -40,20 +43,16 @@ where
 {
     let n = examples.count();
     if n == 0 {
-        return Err(Error::EmptyInput { what: "the data to evaluate on".into() });
-    }
-    if batch_size == 0 {
-        let (value, expected) = ("0".into(), "at least one row a batch".into());
-        return Err(Error::InvalidArgument { argument: "batch_size", value, expected });
+        return Err(Error::empty("the data to evaluate on"));
     }
     let wanted = if batches == 0 { n } else { batches.saturating_mul(batch_size).min(n) };
     let rows: Vec<usize> = (0..wanted).map(|i| (i as u128 * n as u128 / wanted as u128) as usize).collect();
     let mut sum = 0.0;
-    for rows in rows.chunks(batch_size) {
+    for rows in in_batches(rows, batch_size)? {
         if stop() {
             return Ok(None);
         }
-        let loss = model.loss(&examples.batch(rows)?, &mut Mode::Eval)?.to_scalar::<f32>()?;
+        let loss = model.loss(&examples.batch(&rows)?, &mut Pass::eval())?.to_scalar::<f32>()?;
         sum += f64::from(loss) * rows.len() as f64;
     }
     Ok(Some((sum / wanted as f64) as f32))

@@ -32,12 +32,12 @@ impl Gradients {
         Ok(Gradients { tensors: params.iter().map(take).collect::<Result<_>>()? })
     }
 
-    /// The gradient of the parameter with this number.
+    /// The gradient of the parameter with this index.
     pub fn get(&self, i: usize) -> Option<&Tensor> {
         self.tensors.get(i)?.as_ref()
     }
 
-    /// Adds the gradients of another part of the batch: how several small batches make one large one.
+    /// Adds the gradients of another part of the batch.
     pub fn add(&mut self, other: Gradients) -> Result<()> {
         for (mine, theirs) in self.tensors.iter_mut().zip(other.tensors) {
             *mine = match (mine.take(), theirs) {
@@ -79,12 +79,10 @@ pub(crate) fn require_trainable(params: &[Param]) -> Result<()> {
     if params.iter().any(Param::trainable) {
         return Ok(());
     }
-    Err(Error::InvalidArgument {
-        argument: "model",
-        value: format!("a model of {} parameters, all of them frozen", params.len()),
-        expected: "something that trains; with LoRA, pass the `Lora` itself (not its `model()`), with an active adapter that is not merged"
-            .into(),
-    })
+    let found = format!("a model of {} parameters, all of them frozen", params.len());
+    let expected = "something that trains; with LoRA, pass the `Lora` itself (not its `model()`), with an active \
+                    adapter that is not merged";
+    Err(Error::argument("model", found, expected))
 }
 
 /// In eight sums side by side, so that no addition waits for the one before it.
@@ -119,8 +117,8 @@ pub(super) fn with_values<R>(tensor: &Tensor, use_them: impl FnOnce(&[f32]) -> R
     }
 }
 
-/// What gradients are multiplied by so that their norm is at most `max`: `min(1, max / (norm + 1e-6))`, as
-/// `torch.nn.utils.clip_grad_norm_` has it; 1 without a maximum.
+/// The factor by which the gradients' norm becomes at most `max`: `min(1, max / (norm + 1e-6))`, as in
+/// `torch.nn.utils.clip_grad_norm_`; 1 without a maximum.
 pub fn clip_factor(norm: f64, max: Option<f64>) -> f64 {
     max.map_or(1.0, |max| (max / (norm + 1e-6)).min(1.0))
 }

@@ -1,4 +1,4 @@
-//! What happened in a run: the numbers behind its curves.
+//! The record of a run: the numbers behind its curves.
 
 use std::fmt;
 use std::fs;
@@ -32,33 +32,42 @@ pub struct EvalRecord {
     pub validation_loss: f32,
 }
 
-/// Why a run ended.
+/// The state of a run, and the reason for its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Stopped {
-    /// It has not yet.
+    /// It goes on.
     #[default]
     Running,
     /// All steps were made.
     Finished,
-    /// The validation loss had not become better for long enough ([`TrainConfig::patience`](super::TrainConfig::patience)).
+    /// The validation loss had not become better for long enough
+    /// ([`TrainConfig::patience`](super::TrainConfig::patience)).
     NoProgress,
     /// The stop button was pressed; the model is as the last step left it.
     Interrupted,
 }
 
-/// The record of a run, of all its parts if it was resumed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct History {
-    /// Every step.
-    pub steps: Vec<StepRecord>,
+/// The record of a run, of all its parts if it was resumed. `R` is what a step leaves behind: a [`StepRecord`] in
+/// [`train`](super::train), a [`PpoRecord`](crate::align::PpoRecord) in [`train_ppo`](crate::align::train_ppo).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History<R = StepRecord> {
+    /// Every step; of PPO, every iteration.
+    pub steps: Vec<R>,
     /// Every evaluation.
     pub evals: Vec<EvalRecord>,
     /// Tokens trained on.
     pub tokens: usize,
     /// Seconds spent in steps (evaluations and saving not counted).
     pub seconds: f64,
-    /// Why it ended.
+    /// The state of the run, and the reason for its end.
     pub stopped: Stopped,
+}
+
+/// A run that has not begun.
+impl<R> Default for History<R> {
+    fn default() -> Self {
+        History { steps: Vec::new(), evals: Vec::new(), tokens: 0, seconds: 0.0, stopped: Stopped::Running }
+    }
 }
 
 impl History {
@@ -99,7 +108,8 @@ impl History {
     }
 }
 
-/// `300 steps, 0.6 million tokens at 2,500 a second; loss of the last step 1.234, validation 1.345 (best 1.340 at step 250); finished`
+/// `300 steps, 0.6 million tokens at 2,500 a second; loss of the last step 1.234, validation 1.345 (best 1.340 at step
+/// 250); finished`
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tokens, rate) = (self.tokens as f64 / 1e6, self.tokens_per_second());
@@ -111,11 +121,18 @@ impl fmt::Display for History {
             let (now, least) = (last.validation_loss, best.validation_loss);
             write!(f, ", validation {now:.3} (best {least:.3} at step {})", best.step)?;
         }
-        match self.stopped {
-            Stopped::Running => Ok(()),
-            Stopped::Finished => write!(f, "; finished"),
-            Stopped::NoProgress => write!(f, "; ended, as it got no better"),
-            Stopped::Interrupted => write!(f, "; stopped by the learner"),
-        }
+        write!(f, "{}", self.stopped)
+    }
+}
+
+/// The end of a sentence about a run: `; finished`. Empty while it runs.
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stopped::Running => "",
+            Stopped::Finished => "; finished",
+            Stopped::NoProgress => "; ended, as it got no better",
+            Stopped::Interrupted => "; stopped by the learner",
+        })
     }
 }

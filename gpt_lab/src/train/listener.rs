@@ -1,18 +1,18 @@
-//! Who wants to know how a run is going: a display, a log, a test.
+//! Listeners of a run: a display, a log, a test.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{History, Stopped};
+use super::{History, StepRecord};
 use crate::core::format::clock;
 
-/// Something that has just happened; its numbers are at the end of the history.
+/// An event of a run; its numbers are at the end of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The run begins, or goes on from a checkpoint.
     Started,
-    /// A step was made: see `history.steps.last()`.
+    /// A step (of PPO, an iteration) was made: see `history.steps.last()`.
     Step,
     /// The model was evaluated: see `history.evals.last()`.
     Evaluated,
@@ -22,35 +22,35 @@ pub enum Event {
     Ended,
 }
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
+pub struct Progress<'a, R = StepRecord> {
     /// All numbers so far.
-    pub history: &'a History,
+    pub history: &'a History<R>,
     /// Steps made.
     pub step: usize,
     /// Steps of the whole run.
     pub total_steps: usize,
     /// Parameters that train.
     pub trainable_parameters: usize,
-    /// Time since this call of `train` began.
+    /// Time since this call began.
     pub elapsed: Duration,
-    /// Time that the rest will take at the pace of this call so far; unknown before its first step.
+    /// Estimated time for the rest, at the pace of this call so far; unknown before its first step.
     pub remaining: Option<Duration>,
 }
 
-/// Is told of every event of a run.
-pub trait Listener {
-    /// Something happened. Runs between two steps: what takes long here slows the training.
-    fn on(&mut self, event: &Event, progress: &Progress<'_>);
+/// Receives every event of a run whose steps leave records of type `R`.
+pub trait Listener<R = StepRecord> {
+    /// Called between two steps: a slow listener slows the training.
+    fn on(&mut self, event: &Event, progress: &Progress<'_, R>);
 }
 
 /// A listener that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
-impl Listener for Silent {
-    fn on(&mut self, _: &Event, _: &Progress<'_>) {}
+impl<R> Listener<R> for Silent {
+    fn on(&mut self, _: &Event, _: &Progress<'_, R>) {}
 }
 
 /// Progress on standard error: one moving line on a terminal, elsewhere a line every ten seconds and for each
@@ -62,7 +62,7 @@ pub struct TerminalProgress {
 }
 
 impl TerminalProgress {
-    /// Looks whether standard error is a terminal.
+    /// Progress on standard error as it is now.
     pub fn new() -> Self {
         TerminalProgress { moving: io::stderr().is_terminal(), next: Instant::now() }
     }
@@ -114,22 +114,4 @@ fn eval_line(progress: &Progress<'_>) -> String {
     let Some(last) = progress.history.evals.last() else { return String::new() };
     let (step, total) = (last.step, progress.total_steps);
     format!("step {step}/{total}  train {:.4}  validation {:.4}", last.train_loss, last.validation_loss)
-}
-
-impl Stopped {
-    /// Whether the run made all its steps.
-    pub fn is_finished(self) -> bool {
-        self == Stopped::Finished
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_as_people_say_them() {
-        let times = [0, 59, 130, 11_100].map(|s| clock(Duration::from_secs(s)));
-        assert_eq!(times, ["0 s", "59 s", "2 min 10 s", "3 h 05 min"]);
-    }
 }

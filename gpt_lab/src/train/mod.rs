@@ -1,7 +1,7 @@
 //! Training: gradients, the optimizer, the schedule of the learning rate, and the loop around them.
 //!
-//! The loop is [`train`]; notebooks, the command line and the tests all use this one. A model takes part by implementing
-//! [`Trainable`]; a display takes part by implementing [`Listener`].
+//! The loop is [`train`]; notebooks, the command line and the tests all use this one. A model takes part by
+//! implementing [`Trainable`]; a display takes part by implementing [`Listener`].
 
 mod adamw;
 mod checkpoint;
@@ -14,6 +14,7 @@ mod order;
 mod run;
 mod schedule;
 mod state;
+mod tracker;
 
 pub use adamw::{AdamW, AdamWOptions, Decay};
 pub use config::{Length, TrainConfig};
@@ -24,13 +25,14 @@ pub use history::{EvalRecord, History, StepRecord, Stopped};
 pub use listener::{Event, Listener, Progress, Silent, TerminalProgress};
 pub use run::train;
 pub use schedule::Schedule;
+pub(crate) use tracker::Tracker;
 
 use candle_core::Tensor;
 
 use crate::data::Batch;
 use crate::gpt2::Gpt2;
 use crate::lora::{Adaptable, Lora};
-use crate::{Mode, Param, Result};
+use crate::{Param, Pass, Result};
 
 /// A model that [`train`] can train on batches of type `B`.
 pub trait Trainable<B = Batch> {
@@ -38,12 +40,12 @@ pub trait Trainable<B = Batch> {
     /// [train](Param::trainable) are changed.
     fn params(&self) -> Vec<Param>;
 
-    /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is on
-    /// exactly if `mode` says so.
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor>;
+    /// The mean loss on a batch: a scalar that depends on the parameters through differentiable operations. Dropout is
+    /// on exactly in a training pass.
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor>;
 
-    /// What `config.json` beside the weights should hold, if the model has such a thing, so that a checkpoint can be
-    /// loaded as a model.
+    /// The contents of `config.json` beside the weights, by which a checkpoint can be loaded as a model; `None` for a
+    /// model without such a file.
     fn config_json(&self) -> Result<Option<String>> {
         Ok(None)
     }
@@ -54,22 +56,22 @@ impl Trainable for Gpt2 {
         Gpt2::params(self)
     }
 
-    fn loss(&self, batch: &Batch, mode: &mut Mode) -> Result<Tensor> {
-        self.loss_on(&batch.inputs, &batch.targets, mode)
+    fn loss(&self, batch: &Batch, pass: &mut Pass) -> Result<Tensor> {
+        Gpt2::loss(self, &batch.inputs, &batch.targets, pass)
     }
 
     fn config_json(&self) -> Result<Option<String>> {
-        crate::gpt2::weights::config_json(&self.config).map(Some)
+        Ok(Some(format!("{:#}", crate::gpt2::config_json(&self.config)?)))
     }
 }
 
-/// An adapted model trains what its active adapters consist of, and its checkpoints hold nothing else.
+/// An adapted model trains the parameters of its active adapters, and its checkpoints hold nothing else.
 impl<B, M: Adaptable + Trainable<B>> Trainable<B> for Lora<M> {
     fn params(&self) -> Vec<Param> {
         Lora::params(self)
     }
 
-    fn loss(&self, batch: &B, mode: &mut Mode) -> Result<Tensor> {
-        self.model().loss(batch, mode)
+    fn loss(&self, batch: &B, pass: &mut Pass) -> Result<Tensor> {
+        self.model().loss(batch, pass)
     }
 }

@@ -1,15 +1,15 @@
-//! In which order training sees its rows.
+//! The order in which training sees its rows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Rng;
 
-/// Where the next batch begins.
+/// The beginning of the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// How many times all rows were seen.
+    /// Number of times that all rows were seen.
     pub epoch: u64,
-    /// How many rows of this epoch's order are used up.
+    /// Number of rows of this epoch's order that are used up.
     pub used: usize,
 }
 
@@ -42,7 +42,7 @@ impl Order {
         rows
     }
 
-    /// Where the next batch begins.
+    /// The beginning of the next batch.
     pub fn position(&self) -> Position {
         self.position
     }

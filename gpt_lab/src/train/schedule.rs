@@ -1,4 +1,4 @@
-//! How the learning rate changes over a run.
+//! The learning rate over a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,8 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The usual one for a run of this many steps: a twentieth of them to warm up, then a cosine down to a tenth of `lr`.
+    /// The usual one for a run of this many steps: a twentieth of them to warm up, then a cosine down to a tenth of
+    /// `lr`.
     pub fn warmup_cosine(lr: f64, steps: usize) -> Self {
         Schedule::WarmupCosine { warmup: steps / 20, decay_end: steps, min_lr: lr / 10.0 }
     }

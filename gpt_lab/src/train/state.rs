@@ -1,14 +1,13 @@
-//! What a run consists of between two steps.
-
-use std::time::Instant;
+//! The state of a run between two steps.
 
 use super::checkpoint::{self, Identity, State};
 use super::evaluate::evaluate_or_stop;
 use super::gradients::require_trainable;
 use super::order::Order;
-use super::{AdamW, EvalRecord, Event, Gradients, History, Listener, Progress, Stopped, TrainConfig, Trainable};
+use super::tracker::Tracker;
+use super::{AdamW, EvalRecord, Event, Gradients, History, Listener, StepRecord, Stopped, TrainConfig, Trainable};
 use crate::data::{Examples, Split};
-use crate::{Error, Mode, Param, Result, Rng, lab};
+use crate::{Error, Param, Pass, Result, Rng, lab};
 
 /// Streams of the seed: the order of the rows, the dropout masks.
 const ORDER: u64 = 1;
@@ -16,10 +15,8 @@ const DROPOUT: u64 = 2;
 
 /// A run in progress.
 pub(super) struct Run<'a, M, E> {
-    pub step: usize,
-    pub total_steps: usize,
+    pub tracker: Tracker<StepRecord>,
     pub optimizer: AdamW,
-    pub history: History,
     model: &'a M,
     data: &'a Split<E>,
     config: &'a TrainConfig,
@@ -27,8 +24,6 @@ pub(super) struct Run<'a, M, E> {
     order: Order,
     dropout: Rng,
     identity: Identity,
-    /// When and with which step this call of `train` began.
-    began: (Instant, usize),
     saved_at: Option<usize>,
 }
 
@@ -42,16 +37,14 @@ where
         config.check()?;
         let rows = data.train.count();
         if rows == 0 {
-            return Err(Error::EmptyInput { what: "the training data".into() });
+            return Err(Error::empty("the training data"));
         }
         let params = model.params();
         require_trainable(&params)?;
         let seed = Rng::new(config.seed);
         let mut run = Run {
-            step: 0,
-            total_steps: config.total_steps(rows),
+            tracker: Tracker::new(config.total_steps(rows), &params),
             optimizer: AdamW::new(&params, config.adamw())?,
-            history: History::default(),
             model,
             data,
             config,
@@ -65,7 +58,6 @@ where
                 rows,
                 data: format!("{:016x}", data.train.fingerprint()),
             },
-            began: (Instant::now(), 0),
             saved_at: None,
         };
         run.open_checkpoint()?;
@@ -86,10 +78,8 @@ where
             detail: "its generator state cannot be read".into(),
         })?;
         self.order.set_position(state.position);
-        self.step = state.step;
-        self.began.1 = state.step;
         self.saved_at = Some(state.step);
-        self.history = History { stopped: Stopped::Running, ..state.history };
+        self.tracker.resume(state.step, History { stopped: Stopped::Running, ..state.history });
         Ok(())
     }
 
@@ -97,11 +87,11 @@ where
     pub fn gradients(&mut self) -> Result<(f32, Gradients, usize)> {
         let parts = self.config.accumulate;
         let (mut mean, mut sum, mut tokens) = (0.0, None::<Gradients>, 0);
-        let mut mode = Mode::Train(Box::new(self.dropout.clone()));
+        let mut pass = Pass::train(self.dropout.clone());
         for _ in 0..parts {
             let rows = self.order.next(self.config.batch_size);
             tokens += self.data.train.tokens(&rows);
-            let loss = self.model.loss(&self.data.train.batch(&rows)?, &mut mode)?;
+            let loss = self.model.loss(&self.data.train.batch(&rows)?, &mut pass)?;
             let loss = if parts == 1 { loss } else { (loss / parts as f64)? };
             mean += loss.to_scalar::<f32>()?;
             let gradients = Gradients::of(&loss, &self.params)?;
@@ -110,26 +100,20 @@ where
                 None => sum = Some(gradients),
             }
         }
-        if let Mode::Train(dropout) = mode {
-            self.dropout = *dropout;
+        if let Some(dropout) = pass.into_rng() {
+            self.dropout = dropout;
         }
         let gradients = sum.expect("at least one batch a step");
-        if self.step == self.began.1 {
+        if self.tracker.is_fresh() {
             gradients.require_all(&self.params)?;
         }
         Ok((mean, gradients, tokens))
     }
 
-    /// Refuses to go on with a loss or gradient that is not finite; the weights are those of the step before.
-    pub fn require_finite(&self, what: &str, value: f32) -> Result<()> {
-        let step = self.step + 1;
-        if value.is_finite() { Ok(()) } else { Err(Error::NotFinite { what: what.into(), value, step }) }
-    }
-
     /// Evaluates before the first step, every `eval_every` steps and after the last one.
     pub fn evaluate_if_due(&mut self, listener: &mut dyn Listener) -> Result<()> {
-        let done = self.history.evals.last().is_some_and(|last| last.step == self.step);
-        if done || !(self.is_due(self.config.eval_every) || self.config.eval_every > 0 && self.is_over()) {
+        let done = self.tracker.history.evals.last().is_some_and(|last| last.step == self.tracker.step);
+        if done || !(self.is_due(self.config.eval_every) || self.config.eval_every > 0 && self.tracker.is_over()) {
             return Ok(());
         }
         let (size, batches) = (self.config.batch_size, self.config.eval_batches);
@@ -138,10 +122,10 @@ where
             return Ok(());
         };
         // Before anything is saved: a checkpoint with such a number in it could not be read back.
-        self.require_finite("the loss on the training data", train_loss)?;
-        self.require_finite("the loss on the validation data", validation_loss)?;
-        self.history.evals.push(EvalRecord { step: self.step, train_loss, validation_loss });
-        self.tell(Event::Evaluated, listener);
+        self.tracker.require_finite("the loss on the training data", train_loss)?;
+        self.tracker.require_finite("the loss on the validation data", validation_loss)?;
+        self.tracker.history.evals.push(EvalRecord { step: self.tracker.step, train_loss, validation_loss });
+        self.tracker.tell(Event::Evaluated, listener);
         Ok(())
     }
 
@@ -152,59 +136,40 @@ where
 
     /// Notes why the run ended, saves, and hands out its record.
     pub fn end(mut self, listener: &mut dyn Listener) -> Result<History> {
-        self.history.stopped = match (self.is_over(), self.gets_no_better()) {
+        self.tracker.history.stopped = match (self.tracker.is_over(), self.gets_no_better()) {
             (true, _) => Stopped::Finished,
             (false, true) => Stopped::NoProgress,
             (false, false) => Stopped::Interrupted,
         };
         self.save(listener)?;
-        self.tell(Event::Ended, listener);
-        Ok(self.history)
-    }
-
-    /// Tells the listener what happened.
-    pub fn tell(&self, event: Event, listener: &mut dyn Listener) {
-        let elapsed = self.began.0.elapsed();
-        let made = (self.step - self.began.1) as u32;
-        let left = self.total_steps.saturating_sub(self.step) as u32;
-        let progress = Progress {
-            history: &self.history,
-            step: self.step,
-            total_steps: self.total_steps,
-            trainable_parameters: self.params.iter().filter(|p| p.trainable()).map(Param::count).sum(),
-            elapsed,
-            remaining: (made > 0).then(|| elapsed / made * left),
-        };
-        listener.on(&event, &progress);
+        self.tracker.tell(Event::Ended, listener);
+        Ok(self.tracker.history)
     }
 
     /// Saves a checkpoint of this step, if one is wanted and not there yet.
     fn save(&mut self, listener: &mut dyn Listener) -> Result<()> {
         let Some(folder) = &self.config.checkpoint else { return Ok(()) };
-        if self.saved_at == Some(self.step) {
+        if self.saved_at == Some(self.tracker.step) {
             return Ok(());
         }
         let (position, dropout) = (self.order.position(), self.dropout.state());
-        let state = State::new(self.step, position, dropout, self.identity.clone(), self.history.clone());
+        let state =
+            State::new(self.tracker.step, position, dropout, self.identity.clone(), self.tracker.history.clone());
         let config = self.model.config_json()?;
         checkpoint::save(folder, &self.params, config.as_deref(), &self.optimizer, &state)?;
-        self.saved_at = Some(self.step);
-        lab::checkpoint_saved(folder, self.step);
-        self.tell(Event::Saved(folder.clone()), listener);
+        self.saved_at = Some(self.tracker.step);
+        lab::checkpoint_saved(folder, self.tracker.step);
+        self.tracker.tell(Event::Saved(folder.clone()), listener);
         Ok(())
     }
 
     fn is_due(&self, every: usize) -> bool {
-        every > 0 && self.step.is_multiple_of(every)
+        every > 0 && self.tracker.step.is_multiple_of(every)
     }
 
-    /// Whether the last evaluations were all no better than the best one, for longer than there is patience.
+    /// `true` if all evaluations since the best one, as many as there is patience for, were no better.
     pub fn gets_no_better(&self) -> bool {
-        let (Some(patience), Some(best)) = (self.config.patience, self.history.best()) else { return false };
-        self.history.evals.iter().filter(|eval| eval.step > best.step).count() >= patience
-    }
-
-    fn is_over(&self) -> bool {
-        self.step >= self.total_steps
+        let (Some(patience), Some(best)) = (self.config.patience, self.tracker.history.best()) else { return false };
+        self.tracker.history.evals.iter().filter(|eval| eval.step > best.step).count() >= patience
     }
 }

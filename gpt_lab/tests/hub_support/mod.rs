@@ -5,65 +5,43 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gpt_lab::prelude::*;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use tempfile::TempDir;
 
 /// The only commit of the only repository.
 pub const COMMIT: &str = "607a30d783dfa663caf39e06633721c8d4cfcd7e";
 const NAME: &str = "lab/tiny-gpt2";
 
-/// A folder of a test, removed at its end.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("gpt_lab-hub-{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
+/// Puts two files of weights and an index in the place of one file.
+pub fn split_weights(folder: &Path) {
+    let whole = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu).unwrap();
+    let shard = |name: &str| {
+        if name.contains(".h.") { "model-00001-of-00002.safetensors" } else { "model-00002-of-00002.safetensors" }
+    };
+    for file in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] {
+        let part: HashMap<&str, Tensor> =
+            whole.iter().filter(|(name, _)| shard(name) == file).map(|(name, t)| (name.as_str(), t.clone())).collect();
+        candle_core::safetensors::save(&part, folder.join(file)).unwrap();
     }
-
-    /// Two files of weights and an index in place of one file.
-    pub fn split_weights(&self) {
-        let whole = candle_core::safetensors::load(self.0.join("model.safetensors"), &Device::Cpu).unwrap();
-        let shard = |name: &str| {
-            if name.contains(".h.") { "model-00001-of-00002.safetensors" } else { "model-00002-of-00002.safetensors" }
-        };
-        for file in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] {
-            let part: HashMap<&str, Tensor> = whole
-                .iter()
-                .filter(|(name, _)| shard(name) == file)
-                .map(|(name, t)| (name.as_str(), t.clone()))
-                .collect();
-            candle_core::safetensors::save(&part, self.0.join(file)).unwrap();
-        }
-        let map: HashMap<&str, &str> = whole.keys().map(|name| (name.as_str(), shard(name))).collect();
-        let index = serde_json::json!({ "metadata": { "total_size": 0 }, "weight_map": map });
-        fs::write(self.0.join("model.safetensors.index.json"), index.to_string()).unwrap();
-        fs::remove_file(self.0.join("model.safetensors")).unwrap();
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    let map: HashMap<&str, &str> = whole.keys().map(|name| (name.as_str(), shard(name))).collect();
+    let index = serde_json::json!({ "metadata": { "total_size": 0 }, "weight_map": map });
+    fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    fs::remove_file(folder.join("model.safetensors")).unwrap();
 }
 
 /// A model of 28,000 numbers, and its folder with a tokenizer that is too large for it.
-pub fn tiny_model() -> (Gpt2, Folder) {
+pub fn tiny_model() -> (Gpt2, TempDir) {
     let config =
         Gpt2Config { vocab_size: 97, n_positions: 16, n_embd: 32, n_layer: 2, n_head: 2, ..Gpt2Config::default() };
-    let (model, folder) = (Gpt2::new(&config, 3).unwrap(), Folder::new("model"));
-    model.save(&folder.0).unwrap();
+    let (model, folder) = (Gpt2::new(&config, 3).unwrap(), tempfile::tempdir().unwrap());
+    model.save(folder.path()).unwrap();
     let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/tokenizer/vocab_merges_layout");
     for name in ["vocab.json", "merges.txt"] {
-        fs::copy(tokenizer.join(name), folder.0.join(name)).unwrap();
+        fs::copy(tokenizer.join(name), folder.path().join(name)).unwrap();
     }
     (model, folder)
 }
@@ -99,11 +77,11 @@ struct Request {
 
 impl Server {
     /// Serves a folder as a repository: to everyone, or to those with a token.
-    pub fn start(folder: &Folder, open: bool) -> Self {
+    pub fn start(folder: &Path, open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let faults = Arc::new(Mutex::new(Faults::default()));
-        let (shared, root) = (faults.clone(), folder.0.clone());
+        let (shared, root) = (faults.clone(), folder.to_path_buf());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (faults, folder) = (shared.clone(), root.clone());
@@ -111,7 +89,7 @@ impl Server {
                 std::thread::spawn(move || answer(stream, &folder, &faults, port, open).unwrap_or(()));
             }
         });
-        Server { url: format!("http://127.0.0.1:{port}"), folder: folder.0.clone(), faults }
+        Server { url: format!("http://127.0.0.1:{port}"), folder: folder.to_path_buf(), faults }
     }
 
     pub fn faults(&self) -> MutexGuard<'_, Faults> {

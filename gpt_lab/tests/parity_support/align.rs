@@ -18,7 +18,7 @@ pub fn check_dpo(case: &Case, report: &mut Report) {
     let log_probs = |model: &Gpt2, side: &str| {
         let ids = &inputs[&format!("{side}_ids")];
         let answer = answer_mask(&inputs["prompt_lengths"], &inputs[&format!("{side}_lengths")], ids.dim(1).unwrap());
-        answer_log_probs(&model.forward(ids).unwrap(), ids, &answer).unwrap()
+        answer_log_probs(&model.forward(ids, &mut Pass::eval()).unwrap(), ids, &answer).unwrap()
     };
     let both = |model: &Gpt2| (log_probs(model, "chosen"), log_probs(model, "rejected"));
     let policy = both(&model);

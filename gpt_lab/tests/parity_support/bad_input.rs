@@ -32,11 +32,11 @@ fn good_model_works(case: &Case, report: &mut Report) {
     let model = Gpt2::load(case.dir.join(good["model"].as_str().unwrap())).unwrap();
     let path = case.dir.join(good["expected"].as_str().unwrap());
     let expected = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-    let logits = model.forward(&expected["input_ids"]).unwrap();
+    let logits = model.forward(&expected["input_ids"], &mut Pass::eval()).unwrap();
     report.compare(case, "logits", "good model", &logits, &expected["logits"]);
     let lora = Lora::new(&model).unwrap();
     lora.load("good", case.dir.join(good["adapter"].as_str().unwrap())).unwrap();
-    let logits = model.forward(&expected["input_ids"]).unwrap();
+    let logits = model.forward(&expected["input_ids"], &mut Pass::eval()).unwrap();
     report.compare(case, "logits", "good adapter", &logits, &expected["lora_logits"]);
 }
 
@@ -58,7 +58,7 @@ fn run(case: &Case, item: &Value) -> Result<()> {
         return generates(&model, &rows, item);
     }
     let ids = Tensor::from_vec(rows.concat(), (rows.len(), rows[0].len()), &Device::Cpu)?;
-    model.forward(&ids).map(|_| ())
+    model.forward(&ids, &mut Pass::eval()).map(|_| ())
 }
 
 /// Greedily, and by beams: both must refuse.

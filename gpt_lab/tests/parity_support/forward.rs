@@ -31,7 +31,7 @@ fn outputs(
     expected: &HashMap<String, Tensor>,
 ) {
     let inspection = model.inspect(ids).unwrap();
-    let loss = model.loss(ids, ids).unwrap();
+    let loss = model.loss_hf(ids, ids).unwrap();
     for (name, expected) in expected {
         let (group, number) = match name.split_once('.') {
             Some((group, number)) => (group, number.parse::<usize>().unwrap()),
@@ -48,7 +48,7 @@ fn outputs(
         };
         report.compare(case, group, &format!("{layout}/{name}"), actual, expected);
     }
-    let forward = model.forward(ids).unwrap();
+    let forward = model.forward(ids, &mut Pass::eval()).unwrap();
     report.compare(case, "logits", &format!("{layout}/forward"), &forward, &expected["logits"]);
 }
 
@@ -60,7 +60,7 @@ fn gradients(
     ids: &Tensor,
     expected: &HashMap<String, Tensor>,
 ) {
-    let store = model.loss(ids, ids).unwrap().backward().unwrap();
+    let store = model.loss_hf(ids, ids).unwrap().backward().unwrap();
     let params = model.params();
     let ours: BTreeSet<&str> = params.iter().map(Param::name).collect();
     let theirs: BTreeSet<&str> = expected.keys().map(String::as_str).collect();

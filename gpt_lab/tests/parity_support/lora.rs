@@ -17,7 +17,7 @@ pub fn check_forward(case: &Case, report: &mut Report) {
     let (grads, merged) = (case.tensors("expected_grads"), case.tensors("expected_merged"));
     let adapters = case.json["adapters"].as_object().expect("adapters");
     let model = Gpt2::load(case.path("model")).unwrap();
-    report.compare(case, "logits", "base", &model.forward(ids).unwrap(), &expected["base.logits"]);
+    report.compare(case, "logits", "base", &model.forward(ids, &mut Pass::eval()).unwrap(), &expected["base.logits"]);
     let lora = Lora::new(&model).unwrap();
     let on_base = |spec: &Value| spec.get("model").is_none();
     for (name, spec) in adapters.iter().filter(|(_, spec)| on_base(spec)) {
@@ -26,13 +26,13 @@ pub fn check_forward(case: &Case, report: &mut Report) {
     }
     for name in lora.names() {
         lora.activate([&name]).unwrap();
-        let logits = model.forward(ids).unwrap();
+        let logits = model.forward(ids, &mut Pass::eval()).unwrap();
         report.compare(case, "logits", &format!("{name}.logits"), &logits, &expected[&format!("{name}.logits")]);
-        let loss = model.loss(ids, ids).unwrap();
+        let loss = model.loss_hf(ids, ids).unwrap();
         report.compare(case, "loss", &format!("{name}.loss"), &loss, &expected[&format!("{name}.loss")]);
         gradients(case, report, &name, &lora, &loss, &grads);
         merging(case, report, &name, &lora, ids, &expected, &merged);
-        let off = lora.disabled(|model| model.forward(ids)).unwrap().unwrap();
+        let off = lora.disabled(|model| model.forward(ids, &mut Pass::eval())).unwrap().unwrap();
         let disabled = expected.get(&format!("{name}.disabled_logits")).unwrap_or(&expected["base.logits"]);
         report.compare(case, "logits", &format!("{name}.disabled_logits"), &off, disabled);
     }
@@ -118,9 +118,9 @@ fn merging(
     expected: &HashMap<String, Tensor>,
     weights: &HashMap<String, Tensor>,
 ) {
-    let unmerged = lora.model().forward(ids).unwrap();
+    let unmerged = lora.model().forward(ids, &mut Pass::eval()).unwrap();
     lora.merge().unwrap();
-    let merged = lora.model().forward(ids).unwrap();
+    let merged = lora.model().forward(ids, &mut Pass::eval()).unwrap();
     report.compare(case, "logits", &format!("{name}: merged and unmerged"), &merged, &unmerged);
     if let Some(expected) = expected.get(&format!("{name}.merged_logits")) {
         report.compare(case, "logits", &format!("{name}.merged_logits"), &merged, expected);
@@ -146,9 +146,9 @@ fn scores(
     let model = ScoreModel::load(case.dir.join(spec["model"].as_str().unwrap())).unwrap();
     let lora = Lora::new(&model).unwrap();
     lora.load(name, case.dir.join(spec["dir"].as_str().unwrap())).unwrap();
-    let on = model.scores(ids, &mut Mode::Eval).unwrap();
+    let on = model.scores(ids, &mut Pass::eval()).unwrap();
     report.compare(case, "scores", &format!("{name}.scores"), &on, &expected[&format!("{name}.scores")]);
-    let off = lora.disabled(|model| model.scores(ids, &mut Mode::Eval)).unwrap().unwrap();
+    let off = lora.disabled(|model| model.scores(ids, &mut Pass::eval())).unwrap().unwrap();
     let disabled = &expected[&format!("{name}.disabled_scores")];
     report.compare(case, "scores", &format!("{name}.disabled_scores"), &off, disabled);
 }
@@ -190,7 +190,7 @@ fn train(case: &Case, model: &Gpt2, params: &[Param]) -> (Vec<f64>, Vec<f64>) {
     for step in 0..count("steps") {
         let mut sum: Option<Gradients> = None;
         for row in step * accum..(step + 1) * accum {
-            let loss = model.loss(&inputs["input_ids"].i(row).unwrap(), &inputs["labels"].i(row).unwrap()).unwrap();
+            let loss = model.loss_hf(&inputs["input_ids"].i(row).unwrap(), &inputs["labels"].i(row).unwrap()).unwrap();
             losses.push(f64::from(loss.to_scalar::<f32>().unwrap()));
             let gradients = Gradients::of(&(loss / accum as f64).unwrap(), params).unwrap();
             match &mut sum {

@@ -132,6 +132,8 @@ fn visit(dir: &Path, cases: &mut Vec<Case>, complaints: &mut Vec<String>) {
     }
     let entries = std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let mut folders: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|path| path.is_dir()).collect();
+    // The package that made the cases lies beside them.
+    folders.retain(|folder| !folder.join("__init__.py").exists());
     folders.sort();
     if folders.is_empty() {
         complaints.push(format!("{}: neither a case nor a folder of cases", dir.display()));

@@ -14,7 +14,7 @@ pub fn check(case: &Case, report: &mut Report) {
     let rewards = |side: &str| {
         let ids = &inputs[&format!("{side}_ids")];
         let mask = mask(&inputs[&format!("{side}_lengths")], ids.dim(1).unwrap());
-        model.rewards(ids, &mask, &mut Mode::Eval).unwrap()
+        model.rewards(ids, &mask, &mut Pass::eval()).unwrap()
     };
     let (chosen, rejected) = (rewards("chosen"), rewards("rejected"));
     report.compare(case, "rewards", "chosen", &chosen, &expected["chosen_rewards"]);

@@ -16,7 +16,7 @@ pub fn check(case: &Case, report: &mut Report) {
             format!("{name}: the configuration says {}", model.config.activation_function)
         });
         let ids = &case.tensors("inputs")["input_ids"]; // [steps, B, T]
-        let logits = model.forward(&ids.get(0).unwrap()).unwrap();
+        let logits = model.forward(&ids.get(0).unwrap(), &mut Pass::eval()).unwrap();
         let expected = &case.tensors("expected")[&format!("{name}.first_logits")];
         report.compare(case, "first_logits", &format!("{name}/first_logits"), &logits, expected);
         let (losses, norms) = train(&model, ids, &case.json["hyper"], &run["weight_decay_on"]);
@@ -51,7 +51,7 @@ fn train(model: &Gpt2, ids: &Tensor, hyper: &Value, decay_on: &Value) -> (Vec<f6
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for step in 0..count("steps") {
         let batch = ids.get(step).unwrap();
-        let loss = model.loss(&batch, &batch).unwrap();
+        let loss = model.loss_hf(&batch, &batch).unwrap();
         let gradients = Gradients::of(&loss, &params).unwrap();
         let norm = gradients.norm().unwrap();
         let clip = clip_factor(norm, Some(number("clip")));

@@ -1,0 +1,94 @@
+//! From completions and their scores to the numbers that PPO learns from.
+
+use candle_core::{Device, Tensor};
+
+use super::config::PpoConfig;
+use super::losses::{self, Advantages, Clipped, TokenRewards};
+use crate::align::actor::{ActorCritic, Evaluation, answer_mask};
+use crate::data::Completion;
+use crate::{Error, Pass, Result};
+
+/// The completions of one iteration, and everything that is to be learnt from them. All tensors are `[N, L]`: one row a
+/// completion, with L tokens for the longest.
+#[derive(Debug, Clone)]
+pub struct Experience {
+    /// The completions.
+    pub completions: Vec<Completion>,
+    /// Their scores, with the penalty for those that did not end.
+    pub scores: Vec<f32>,
+    /// 1 for the completions' tokens.
+    pub mask: Tensor,
+    /// Log-probabilities and values at the time of the rollout.
+    pub old: Evaluation,
+    /// The estimated KL divergence from the reference, token by token.
+    pub kl: Tensor,
+    /// The reward of each token.
+    pub rewards: Tensor,
+    /// The advantage of each token, whitened over the batch.
+    pub advantages: Tensor,
+    /// The value that each state should have had.
+    pub returns: Tensor,
+}
+
+impl ActorCritic {
+    /// Everything that is to be learnt from these completions and their scores: rewards with the price of the distance
+    /// from the reference, and advantages by generalised advantage estimation, whitened over the batch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for another number of scores than completions; [`Error::EmptyInput`] for fewer than
+    /// two tokens.
+    pub fn experience(&self, completions: Vec<Completion>, scores: Vec<f32>, config: &PpoConfig) -> Result<Experience> {
+        let (n, given) = (completions.len(), scores.len());
+        if n != given {
+            return Err(Error::argument("scores", format!("{given} scores"), format!("{n}, one for each text")));
+        }
+        // 1. The filter: a completion that the policy did not end loses points.
+        let penalty = |one: &Completion| if one.ended { 0.0 } else { config.unended_penalty };
+        let scores: Vec<f32> = completions.iter().zip(scores).map(|(one, score)| score - penalty(one)).collect();
+        // 2. The policy and the critic as they are now, and the reference: the policy without its adapter.
+        let mask = answer_mask(&completions)?;
+        let old = self.evaluate(&completions)?;
+        let reference = self.reference_logps(&completions)?;
+        // 3. Each token's reward: the price of its distance from the reference, and at the last one the score.
+        let of_texts = Tensor::new(&scores[..], &Device::Cpu)?;
+        let TokenRewards { kl, rewards } =
+            losses::token_rewards(&old.logps, &reference, &of_texts, &mask, config.kl_weight)?;
+        // 4. Advantages and returns (generalised advantage estimation), the advantages whitened.
+        let Advantages { advantages, returns } =
+            losses::advantages(&rewards, &old.values, &mask, config.gamma, config.lambda)?;
+        let advantages = losses::whiten(&advantages, &mask)?;
+        Ok(Experience { completions, scores, mask, old, kl, rewards, advantages, returns })
+    }
+}
+
+/// The losses of some rows of an experience.
+pub(super) struct Losses {
+    pub policy: Clipped,
+    pub value: Clipped,
+    pub approx_kl: f32,
+}
+
+impl Experience {
+    /// The losses of these rows under the actor as it is now, against the actor of the rollout.
+    pub(super) fn losses(
+        &self,
+        actor: &ActorCritic,
+        rows: &[usize],
+        config: &PpoConfig,
+        pass: &mut Pass,
+    ) -> Result<Losses> {
+        let completions: Vec<&Completion> = rows.iter().map(|&row| &self.completions[row]).collect();
+        let now = actor.forward(&completions, pass)?;
+        let width = now.logps.dim(1)?;
+        let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
+        let of =
+            |all: &Tensor| -> Result<Tensor> { Ok(all.index_select(&index, 0)?.narrow(1, 0, width)?.contiguous()?) };
+        let (mask, old_logps) = (of(&self.mask)?, of(&self.old.logps)?);
+        let (advantages, returns) = (of(&self.advantages)?, of(&self.returns)?);
+        Ok(Losses {
+            policy: losses::policy_loss(&now.logps, &old_logps, &advantages, &mask, config.clip)?,
+            value: losses::value_loss(&now.values, &of(&self.old.values)?, &returns, &mask, config.clip)?,
+            approx_kl: losses::approx_kl(&now.logps, &old_logps, &mask)?,
+        })
+    }
+}

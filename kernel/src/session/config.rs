@@ -1,0 +1,41 @@
+//! Cargo's configuration for the crates of a session.
+
+/// The profiles of cells and of what they use. Cargo finds the file from every session directory, and it outranks the
+/// profile that evcxr writes.
+const CARGO_CONFIG: &str = "\
+# Written by `gpt_lab_kernel prepare`.
+[profile.dev]
+opt-level = 1
+incremental = false
+debug-assertions = false
+# Costs time to build and makes nothing faster: what computes is built in one piece anyway.
+lto = \"off\"
+
+# A cell is small: to cut it into sixteen pieces costs more than it saves.
+[profile.dev.package.ctx]
+codegen-units = 1
+
+# Macros and build scripts run once, while compiling.
+[profile.dev.build-override]
+opt-level = 0
+codegen-units = 256
+
+[profile.dev.package.\"*\"]
+opt-level = 1
+debug-assertions = false
+overflow-checks = false
+
+# What the cells call does the computing.
+";
+
+/// The whole configuration, in which the `computing` crates are built with all optimisation.
+pub fn of(computing: &[String]) -> String {
+    let fast = |name: &String| {
+        // In one piece: cut into several, small functions of the inner loops are not inlined, and training is a third
+        // slower.
+        let pieces = if name == "gpt_lab" { "codegen-units = 1\n" } else { "" };
+        let fast = "opt-level = 3\ndebug-assertions = false\noverflow-checks = false\n";
+        format!("[profile.dev.package.{name}]\n{fast}{pieces}")
+    };
+    CARGO_CONFIG.to_owned() + &computing.iter().map(fast).collect::<String>()
+}

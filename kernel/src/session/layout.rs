@@ -1,0 +1,58 @@
+//! The places of the project and of the kernel's own files.
+
+use crate::names::var;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+
+/// The folders that everything else lies in.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The folder that holds `gpt_lab/Cargo.toml`.
+    pub root: PathBuf,
+    /// The folder of everything that can be made again.
+    pub state: PathBuf,
+}
+
+impl Layout {
+    /// The layout that the environment names, or that of the first folder upward from here that has a `gpt_lab` crate.
+    pub fn find() -> Result<Layout> {
+        let root = match std::env::var_os(var::ROOT) {
+            Some(root) => PathBuf::from(root),
+            None => {
+                let here = std::env::current_dir().context("the working directory is gone")?;
+                let found = here.ancestors().find(|folder| folder.join("gpt_lab/Cargo.toml").is_file());
+                found
+                    .with_context(|| {
+                        format!("no folder with gpt_lab/Cargo.toml from {} upward; set {}", here.display(), var::ROOT)
+                    })?
+                    .to_owned()
+            }
+        };
+        let root = root.canonicalize().with_context(|| format!("{} names {}", var::ROOT, root.display()))?;
+        let state = std::env::var_os(var::STATE).map_or_else(|| root.join(".lab"), PathBuf::from);
+        fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
+        let state = state.canonicalize()?;
+        Ok(Layout { root, state })
+    }
+
+    /// The crate that cells use.
+    pub fn gpt_lab(&self) -> PathBuf {
+        self.root.join("gpt_lab")
+    }
+
+    /// The directory that sessions are copied from.
+    pub fn template(&self) -> PathBuf {
+        self.state.join("template")
+    }
+
+    /// The folder of all session directories.
+    pub fn sessions(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
+    /// The socket at which the keeper of the spare engine listens.
+    pub fn spare_socket(&self) -> PathBuf {
+        self.state.join("spare.sock")
+    }
+}
