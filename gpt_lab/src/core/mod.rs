@@ -6,12 +6,12 @@ pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod hash;
 mod param;
-pub mod process;
 pub(crate) mod rng;
 pub(crate) mod stop;
 pub(crate) mod threads;
 
 pub use error::{Error, Result};
 pub use files::write_atomically;
+pub use gpt_lab_cpu::process;
 pub use param::{Mode, Param};
 pub use rng::Rng;
