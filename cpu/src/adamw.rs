@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::rows::CHUNK;
 use crate::simd::with_unit;
 
-/// The numbers of one step.
+/// Number of values that one thread changes at a time; for fewer no second thread is woken.
+const CHUNK: usize = 1 << 13;
+
+/// The numbers of one step that are the same for a whole tensor, rounded to f32 where PyTorch rounds them.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// Factor on the gradient.

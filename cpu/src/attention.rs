@@ -103,3 +103,72 @@ fn interleave(heads: &[Vec<f32>], n_head: usize, d: usize, parts: usize, out: &m
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Unit, on_every_unit};
+
+    #[test]
+    fn equal_scores_give_means_of_the_values_seen() {
+        for (t, n_head, d) in [(1, 1, 1), (3, 2, 8), (19, 1, 20)] {
+            let (c, attention) = (n_head * d, CausalAttention { n_head, d, scale: 1.0, mask: None });
+            let value = |at: usize, column: usize| ((at * 7 + column * 3) % 5) as f32;
+            let number = |i: usize| if i % (3 * c) < 2 * c { 0.0 } else { value(i / (3 * c), i % (3 * c) - 2 * c) };
+            let qkv: Vec<f32> = (0..t * 3 * c).map(number).collect();
+            for (i, y) in attention.forward(&qkv, t).iter().enumerate() {
+                let (at, column) = (i / c, i % c);
+                let mean = (0..=at).map(|j| value(j, column)).sum::<f32>() / (at + 1) as f32;
+                assert!((y - mean).abs() < 1e-5, "{t} {n_head} {d}: {y}, should be {mean}");
+            }
+            // Of a value, position i takes 1 / (i + 1).
+            let dqkv = attention.backward(&qkv, &vec![1.0; t * c], t);
+            for (at, row) in dqkv.chunks(3 * c).enumerate() {
+                let taken: f32 = (at..t).map(|i| 1.0 / (i + 1) as f32).sum();
+                assert!(row[2 * c..].iter().all(|dv| (dv - taken).abs() < 1e-5), "{t} {n_head} {d}, position {at}");
+            }
+        }
+    }
+
+    /// Both passes of all heads of one sequence with this unit.
+    fn passes<U: Unit>(unit: U, attention: &CausalAttention, qkv: &[f32], grad: &[f32]) -> [Vec<f32>; 2] {
+        let (d, c) = (attention.d, attention.n_head * attention.d);
+        let t = grad.len() / c;
+        let mut buffers = Buffers::new(t, d, true, true);
+        let [mut y, mut dqkv] = [vec![0.0; t * c], vec![0.0; t * 3 * c]];
+        for head in 0..attention.n_head {
+            let column = head * d;
+            Head { attention, t, head, at: head, qkv, buffers: &mut buffers }
+                .forward(unit, Output { out: &mut y, width: c, column, next: c });
+            Head { attention, t, head, at: head, qkv, buffers: &mut buffers }.backward(
+                unit,
+                grad,
+                Output { out: &mut dqkv, width: 3 * c, column, next: c },
+            );
+        }
+        [y, dqkv]
+    }
+
+    #[test]
+    fn units_of_every_width_give_the_same_bits() {
+        for (t, n_head, d) in [(5, 1, 3), (33, 2, 20)] {
+            let attention = CausalAttention { n_head, d, scale: 0.3, mask: Some(Mask::new(0.3, 9)) };
+            let qkv: Vec<f32> = (0..t * 3 * n_head * d).map(|i| (i as f32 * 0.37).sin()).collect();
+            let grad: Vec<f32> = (0..t * n_head * d).map(|i| (i as f32 * 0.11).cos()).collect();
+            // The scalar unit alone rounds products before it adds them.
+            let (mut fused, mut rounded): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+            on_every_unit!(|unit| {
+                let found = passes(unit, &attention, &qkv, &grad);
+                if is_scalar(unit) { rounded.push(found) } else { fused.push(found) }
+            });
+            assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+            for (a, b) in fused.iter().flatten().flatten().zip(rounded.iter().flatten().flatten()) {
+                assert!((a - b).abs() < 1e-5, "{a} and {b}");
+            }
+        }
+    }
+
+    fn is_scalar<U: Unit>(_: U) -> bool {
+        U::IS_SCALAR
+    }
+}

@@ -11,6 +11,8 @@
 //! | [`few_rows`], [`int8`] | products of a few rows, as generation needs them; matrices in eight bits |
 //! | [`adamw`] | the optimiser's change of a parameter |
 //!
+//! [`process`] has the settings of a process that trains.
+//!
 //! Below them: `rows` (division of rows among threads, sums in a fixed order), `spans` (rows that stay in the cache from step to
 //! step), `matrix` (gemm), `tile` (small products in registers), `math` (`exp`, `erf`, sums), `simd` (vector units).
 //!
@@ -36,6 +38,7 @@ pub mod low_rank;
 mod math;
 mod matrix;
 pub mod mlp_block;
+pub mod process;
 mod rows;
 mod simd;
 pub mod softmax;

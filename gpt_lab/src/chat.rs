@@ -106,7 +106,8 @@ impl Chat {
     /// uses are not loaded again.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a name that is taken; those of [`Lora::load`]. The chat is then as it was.
+    /// [`Error::InvalidArgument`] for a name that is taken; those of [`Adapters::load`](crate::lora::Adapters::load).
+    /// The chat is then as it was.
     pub fn add_voice(&mut self, name: &str, folders: &[PathBuf]) -> Result<()> {
         if self.voices.iter().any(|voice| voice.name == name) {
             return Err(Error::argument("name", format!("{name:?}"), "a name that no other voice has"));
@@ -188,7 +189,7 @@ fn first_answer(text: &str) -> String {
 /// A score model on this body from an adapter in PEFT's layout, merged into its weights.
 ///
 /// # Errors
-/// Those of [`Lora::load`].
+/// Those of [`Adapters::load`](crate::lora::Adapters::load).
 pub fn load_judge(body: &Gpt2, folder: impl AsRef<Path>) -> Result<ScoreModel> {
     judge_from(body, folder.as_ref())
 }

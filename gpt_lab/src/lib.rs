@@ -24,6 +24,8 @@
 //! Letters in shapes, the same everywhere: `B` batch, `T` time (positions), `C` = `n_embd`, `H` heads, `D` = head size
 //! (`C / H`), `V` vocabulary.
 
+#![deny(unsafe_code)]
+
 pub mod align;
 pub mod chat;
 mod core;

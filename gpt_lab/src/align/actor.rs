@@ -138,7 +138,7 @@ fn answer_logps(model: &Gpt2, completions: &[&Completion], pass: &mut Pass) -> R
 }
 
 /// 1 for the completions' tokens, 0 behind them: `[N, L]`.
-pub fn answer_mask(completions: &[Completion]) -> Result<Tensor> {
+pub(super) fn answer_mask(completions: &[Completion]) -> Result<Tensor> {
     padding::padded(completions.iter().map(|one| vec![1u8; one.answer_ids().len()]).collect(), 0)
 }
 

@@ -10,7 +10,7 @@ mod dpo;
 pub mod ppo;
 mod preferences;
 
-pub use actor::{ActorCritic, Evaluation, answer_mask, draw_completions};
+pub use actor::{ActorCritic, Evaluation, draw_completions};
 pub use dpo::{Dpo, answer_log_probs, dpo};
 pub use ppo::config::PpoConfig;
 pub use ppo::experience::Experience;

@@ -6,7 +6,6 @@ pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod hash;
 mod param;
-pub mod process;
 pub(crate) mod rng;
 pub(crate) mod safetensors;
 pub(crate) mod stop;
@@ -14,5 +13,6 @@ pub(crate) mod threads;
 
 pub use error::{Error, Result};
 pub use files::write_atomically;
+pub use gpt_lab_cpu::process;
 pub use param::Param;
 pub use rng::Rng;

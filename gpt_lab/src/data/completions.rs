@@ -91,11 +91,6 @@ impl Completions {
         Completions { learn_prompt: true, ..self }
     }
 
-    /// The rows.
-    pub fn rows(&self) -> &[Completion] {
-        &self.rows
-    }
-
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()

@@ -2,29 +2,18 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::examples::Split;
-use super::{python_source, registry, rust_source};
+use super::registry;
+use super::source_files::{Function, Language, functions_of, source_files};
 use crate::core::format::thousands;
 use crate::core::hash::fnv1a;
 use crate::text::CharTokenizer;
 use crate::{Error, Result, Rng};
-
-/// One function as it stands in its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Function {
-    /// Its name alone, without the type or module it belongs to.
-    pub name: String,
-    /// Its source, for instance `anyhow-1.0.104/src/error.rs`.
-    pub source: String,
-    /// Its text from `pub`, `fn` or `def` to the end, without documentation before it, indented as if it stood alone.
-    pub text: String,
-}
 
 /// Functions, in the order of their files' names, no text twice.
 #[derive(Debug, Clone, Default)]
@@ -46,28 +35,6 @@ pub struct Skipped {
     pub by_length: usize,
     /// Functions with characters beyond ASCII.
     pub by_character: usize,
-}
-
-/// Languages of source files to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// `.rs` files.
-    Rust,
-    /// `.py` files.
-    Python,
-    /// Both, told apart by their extension.
-    ByExtension,
-}
-
-impl Language {
-    /// The language of a file of this name, if it is to be read.
-    fn of(self, path: &Path) -> Option<Language> {
-        match path.extension()?.to_str()? {
-            "rs" if self != Language::Python => Some(Language::Rust),
-            "py" if self != Language::Rust => Some(Language::Python),
-            _ => None,
-        }
-    }
 }
 
 impl Corpus {
@@ -231,43 +198,10 @@ impl fmt::Display for Corpus {
     }
 }
 
-/// The functions of one file, `None` if it cannot be read or parsed.
-fn functions_of(root: &Path, path: &Path) -> Option<Vec<Function>> {
-    let text = fs::read_to_string(path).ok()?.replace("\r\n", "\n");
-    let found = match Language::ByExtension.of(path)? {
-        Language::Python => python_source::functions(&text),
-        _ => rust_source::functions(&text)?,
-    };
-    let source = path.strip_prefix(root).unwrap_or(path).display().to_string();
-    Some(found.into_iter().map(|(name, text)| Function { name, source: source.clone(), text }).collect())
-}
-
-/// The source files below a folder, sorted by path; symbolic links to folders are not followed.
-fn source_files(folder: &Path, language: Language) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(next) = folders.pop() {
-        let entries = match fs::read_dir(&next) {
-            Ok(entries) => entries,
-            Err(_) if next != folder => continue,
-            Err(error) => return Err(Error::io(folder, "listing the folder", error)),
-        };
-        for entry in entries.flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
-            let hidden = name.to_string_lossy().starts_with('.') || name == "target" || name == "__pycache__";
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && !hidden => folders.push(path),
-                Ok(kind) if !kind.is_dir() && language.of(&path).is_some() => files.push(path),
-                _ => {}
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn numbered(n: usize) -> Corpus {

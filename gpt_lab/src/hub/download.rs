@@ -83,17 +83,13 @@ fn receive(client: &Client, url: &str, about: &About, file: &mut File, label: &s
             let hint = format!("{have} bytes have arrived and are kept: the next call goes on from there");
             return Err(Error::Stopped { what: format!("the download of {label}"), hint });
         }
-        match ended {
-            Ended::Complete => break,
-            Ended::Broken(why) => {
-                failures = if have > before { 1 } else { failures + 1 };
-                if failures == TRIES {
-                    let detail = format!("the connection broke {TRIES} times in a row ({why}); {have} bytes are kept");
-                    return Err(Error::Download { url: url.into(), detail });
-                }
-                std::thread::sleep(PAUSE * 2u32.pow(failures));
-            }
+        let Ended::Broken(why) = ended else { break };
+        failures = if have > before { 1 } else { failures + 1 };
+        if failures == TRIES {
+            let detail = format!("the connection broke {TRIES} times in a row ({why}); {have} bytes are kept");
+            return Err(Error::Download { url: url.into(), detail });
         }
+        std::thread::sleep(PAUSE * 2u32.pow(failures));
     }
     bar.into_iter().for_each(|bar| bar.finish("done"));
     Ok(())

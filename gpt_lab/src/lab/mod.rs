@@ -23,6 +23,6 @@ pub use live::Live;
 pub(crate) use picture::MONO;
 pub use picture::{Picture, bar, text};
 pub(crate) use progress::ByteProgress;
-pub use progress::{Progress, progress};
+pub use progress::{ProgressBar, progress};
 
 pub use crate::core::stop::interrupted;

@@ -14,16 +14,24 @@ use crate::core::stop::interrupted;
 /// let sum: u32 = gpt_lab::lab::progress("adding", 0..10).sum();
 /// assert_eq!(sum, 45);
 /// ```
-pub fn progress<I: IntoIterator>(label: &str, items: I) -> Progress<I::IntoIter> {
+pub fn progress<I: IntoIterator>(label: &str, items: I) -> ProgressBar<I::IntoIter> {
     let items = items.into_iter();
     let (least, most) = items.size_hint();
     let total = most.filter(|&most| most == least);
-    Progress { items, label: label.to_string(), total, done: 0, began: Instant::now(), live: Live::new(), ended: false }
+    ProgressBar {
+        items,
+        label: label.to_string(),
+        total,
+        done: 0,
+        began: Instant::now(),
+        live: Live::new(),
+        ended: false,
+    }
 }
 
 /// The iterator that [`progress`] makes.
 #[derive(Debug)]
-pub struct Progress<I> {
+pub struct ProgressBar<I> {
     items: I,
     label: String,
     total: Option<usize>,
@@ -33,7 +41,7 @@ pub struct Progress<I> {
     ended: bool,
 }
 
-impl<I: Iterator> Iterator for Progress<I> {
+impl<I: Iterator> Iterator for ProgressBar<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
@@ -56,7 +64,7 @@ impl<I: Iterator> Iterator for Progress<I> {
     }
 }
 
-impl<I> Progress<I> {
+impl<I> ProgressBar<I> {
     fn end(&mut self, how: &str) {
         self.ended = true;
         let picture = self.picture(how);

@@ -4,57 +4,46 @@
 //! The function that carries the op's name is what the models call: on the CPU in f32 a fast version with a hand-written
 //! backward pass, elsewhere the reference. Tests hold the two together, in values and in gradients.
 //!
-//! Two ops are whole halves of a transformer block, [`attention_block()`] and [`mlp_block()`]: what lies between their steps
-//! stays in the cache, and candle's backward pass, which adds every gradient to a tensor of zeros, meets one tensor instead of
-//! six.
+//! The fast versions' arithmetic is in the crate `gpt_lab_cpu`, on slices: forward, derivative and backward pass of an op beside
+//! each other. The files here give it to candle. Two ops are whole halves of a transformer block, [`attention_block`] and
+//! [`mlp_block`].
 //!
 //! candle-nn has fused versions of some of these (`layer_norm`, `softmax_last_dim`) that cut the gradient without a word.
 //! None of them is used here.
 
 pub mod attention;
-pub mod attention_block;
-mod attention_cached;
-mod attention_fast;
-pub mod cross_entropy;
-pub mod dropout;
-pub mod embedding;
-mod few_rows;
-pub mod gelu;
+mod block;
+mod cross_entropy;
+mod custom;
+mod dropout;
+mod embedding;
+mod gelu;
 mod ids;
 mod int8;
-mod kernel;
-mod lanes;
-pub mod layer_norm;
-pub mod linear;
-pub mod log_probs;
+mod layer_norm;
+mod linear;
 pub mod low_rank;
-pub mod mlp_block;
-mod product;
+mod parameters;
 pub mod reference;
-pub mod softmax;
-mod spans;
-mod ties;
+mod softmax;
 
 pub use attention::causal_attention;
-pub use attention_block::{AttentionBlock, attention_block};
-pub(crate) use attention_cached::{Kept, Query};
-pub use cross_entropy::cross_entropy;
+pub use block::{AttentionBlock, MlpBlock, attention_block, mlp_block};
+pub use cross_entropy::{cross_entropy, log_probs};
 pub use dropout::{Dropout, dropout};
 pub use embedding::embedding;
-pub(crate) use few_rows::FEW;
 pub use gelu::{gelu, gelu_exact};
+pub(crate) use gpt_lab_cpu::cached_attention::{KeysValues as Kept, Query};
+pub(crate) use gpt_lab_cpu::few_rows::FEW;
+pub(crate) use gpt_lab_cpu::softmax::exp_below_max;
 pub use ids::{IGNORE_INDEX, ids_to_vec};
 pub(crate) use int8::Int8Matrix;
-pub(crate) use kernel::vectorized;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_transposed};
-pub use log_probs::log_probs;
 pub use low_rank::{LowRank, Projection, low_rank};
-pub use mlp_block::{MlpBlock, mlp_block};
+pub(crate) use parameters::collecting;
 pub use reference::log_sigmoid;
-pub(crate) use softmax::exp_below_max;
 pub use softmax::softmax;
-pub(crate) use ties::collecting;
 
 use candle_core::{DType, Tensor};
 
@@ -65,6 +54,13 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::ShapeMismatch`] for different shapes.
+///
+/// ```
+/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// let of = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu);
+/// assert_eq!(ops::max_difference(&of([1.0, 2.0])?, &of([1.5, 2.0])?)?, 0.5);
+/// # Result::Ok(())
+/// ```
 pub fn max_difference(a: &Tensor, b: &Tensor) -> Result<f64> {
     if a.dims() != b.dims() {
         return Err(Error::ShapeMismatch {

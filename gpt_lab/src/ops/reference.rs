@@ -5,9 +5,8 @@
 //! These here run on any device in any precision, and candle differentiates them.
 
 use candle_core::{D, Tensor};
+use gpt_lab_cpu::gelu::{CUBIC, SQRT_2_OVER_PI};
 
-use super::dropout::Mask;
-use super::gelu::{CUBIC, SQRT_2_OVER_PI};
 use super::ids::{checked_ids, checked_targets, count_kept};
 use super::{AttentionBlock, Dropout, LowRank, MlpBlock, Projection};
 use crate::{Error, Result};
@@ -81,7 +80,7 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
 ///
 /// Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>, section 4, with the scaling moved into training.
 pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
-    let mask = Mask::new(Dropout { p, seed })?;
+    let mask = Dropout { p, seed }.mask()?;
     if p == 0.0 {
         return Ok(x.clone());
     }

@@ -31,15 +31,7 @@ const MARGIN: (f64, f64) = (34.0, 66.0);
 /// [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange) for an id that the tokenizer does not know.
 pub fn beam_tree(tokenizer: &dyn Tokenizer, search: &BeamSearch) -> Result<Picture> {
     let tree = Tree::of(search);
-    let best = search.sequences.first();
-    let text = best.map(|best| tokenizer.decode(&best.ids[best.prompt..])).transpose()?.unwrap_or_default();
-    let score =
-        best.and_then(|best| best.score).map_or(String::new(), |score| format!(", score {}", number(score.into())));
-    let beams =
-        search.steps.iter().flatten().filter_map(|c| if let Fate::Kept(beam) = c.fate { Some(beam + 1) } else { None });
-    let beams = beams.max().unwrap_or(0);
-    let caption =
-        format!("{beams} beams, {} steps; best: {}{score}", thousands(search.steps.len()), short(&visible(&text), 60));
+    let caption = caption(tokenizer, search)?;
     let mut lines = vec![caption.clone()];
     let mut drawing = label(14.0, 22.0, "font-weight=\"600\"", &caption);
     let prompt = short(&visible(&tokenizer.decode(&search.prompt)?), 60);
@@ -71,6 +63,18 @@ pub fn beam_tree(tokenizer: &dyn Tokenizer, search: &BeamSearch) -> Result<Pictu
     let columns = tree.rows.iter().map(Vec::len).max().unwrap_or(0).clamp(5, MOST_COLUMNS);
     let svg = card(MARGIN.0 + columns as f64 * CELL.0 + 10.0, height, &format!("{drawing}{edges}{nodes}"));
     Ok(Picture::of_svg(lines.join("\n"), svg))
+}
+
+/// `3 beams, 5 steps; best: "…", score −1.25`
+fn caption(tokenizer: &dyn Tokenizer, search: &BeamSearch) -> Result<String> {
+    let best = search.sequences.first();
+    let text = best.map(|best| tokenizer.decode(&best.ids[best.prompt..])).transpose()?.unwrap_or_default();
+    let score =
+        best.and_then(|best| best.score).map_or(String::new(), |score| format!(", score {}", number(score.into())));
+    let beams =
+        search.steps.iter().flatten().filter_map(|c| if let Fate::Kept(beam) = c.fate { Some(beam + 1) } else { None });
+    let (beams, steps) = (beams.max().unwrap_or(0), thousands(search.steps.len()));
+    Ok(format!("{beams} beams, {steps} steps; best: {}{score}", short(&visible(&text), 60)))
 }
 
 /// The nodes that are drawn of a search, step by step.

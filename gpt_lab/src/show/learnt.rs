@@ -66,19 +66,17 @@ pub fn learnt(tokenizer: &dyn Tokenizer, batch: &Batch, row: usize) -> Result<Pi
     if padding > 0 {
         chips.push_str(&chip(&format!("{} × padding", thousands(padding)), Fate::Padding));
     }
-    let legend: String = FATES
-        .iter()
-        .map(|(fate, name, style)| {
-            let sample =
-                format!("display:inline-block;width:14px;height:11px;margin-right:5px;border-radius:3px;{style}");
-            let words = format!("{name}: {}", thousands(count(*fate)));
-            el("span", "margin-right:18px", el("span", &sample, "") + &words)
-        })
-        .collect();
+    let legend: String = FATES.map(|(fate, name, style)| legend(name, style, count(fate))).concat();
     let head = el("div", "font-size:13px;margin-bottom:6px", legend);
     let body = el("div", &format!("font-family:{MONO};font-size:13px;line-height:1.25"), chips);
     let html = el("div", "max-width:680px", head + &body);
     Ok(Picture::of_html(plain.join("\n"), html))
+}
+
+/// `■ learnt from: 12`
+fn legend(name: &str, style: &str, count: usize) -> String {
+    let sample = format!("display:inline-block;width:14px;height:11px;margin-right:5px;border-radius:3px;{style}");
+    el("span", "margin-right:18px", el("span", &sample, "") + &format!("{name}: {}", thousands(count)))
 }
 
 /// Every token of the row: the inputs, and one more if the last target counts. Whatever follows the last token that is

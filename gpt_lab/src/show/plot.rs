@@ -145,7 +145,6 @@ impl Plot {
             .ok()?;
         let (x_tick, y_tick) = (tick_format(&xs), tick_format(&ys));
         let power = |value: &f64| super::paint::number(10f64.powf(*value));
-        let y_tick: &dyn Fn(&f64) -> String = if self.log_y { &power } else { &y_tick };
         chart
             .configure_mesh()
             .bold_line_style(FAINT)
@@ -154,7 +153,7 @@ impl Plot {
             .x_labels(8)
             .y_labels(6)
             .x_label_formatter(&x_tick)
-            .y_label_formatter(&y_tick)
+            .y_label_formatter(if self.log_y { &power } else { &y_tick })
             .x_desc(&self.x_label)
             .y_desc(&self.y_label)
             .label_style(font(12, INK))
@@ -162,18 +161,17 @@ impl Plot {
             .draw()
             .ok()?;
         for line in &self.lines {
-            let points = thin_out(&line.points);
+            let (points, strong) = (thin_out(&line.points), line.colour.stroke_width(2));
+            if line.stroke == Stroke::Dots {
+                chart.draw_series(points.iter().map(|p| Circle::new(*p, 3, line.colour.filled()))).ok()?;
+            }
             match line.stroke {
                 Stroke::Pale => chart.draw_series(LineSeries::new(points, line.colour.mix(0.35))).ok()?,
                 Stroke::Dashed => {
-                    let dashes = DashedLineSeries::new(points, 6, 4, line.colour.stroke_width(1));
-                    chart.draw_series(dashes).ok()?
+                    let thin = line.colour.stroke_width(1);
+                    chart.draw_series(DashedLineSeries::new(points, 6, 4, thin)).ok()?
                 }
-                Stroke::Strong => chart.draw_series(LineSeries::new(points, line.colour.stroke_width(2))).ok()?,
-                Stroke::Dots => {
-                    chart.draw_series(points.iter().map(|p| Circle::new(*p, 3, line.colour.filled()))).ok()?;
-                    chart.draw_series(LineSeries::new(points, line.colour.stroke_width(2))).ok()?
-                }
+                Stroke::Strong | Stroke::Dots => chart.draw_series(LineSeries::new(points, strong)).ok()?,
             };
         }
         Some(())

@@ -4,26 +4,19 @@
 //! merges, the earliest in the list first. So any text can be written, and frequent words are one token. The work is
 //! done by Hugging Face's `tokenizers`; here are its files, its special tokens and exact bytes.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde_json::Value;
-use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper, Tokenizer as HfTokenizer};
+use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
 use super::Tokenizer;
-use super::byte_symbols::{byte_of, bytes_of};
+use super::bpe_files::{check_kind, read_json, read_vocab_and_merges};
+use super::pieces::Pieces;
 use super::special_tokens::{self, Declared, GPT2_END_OF_TEXT};
-use crate::core::files;
 use crate::hub::{Hub, Repo};
 use crate::text::shared::Shared;
 use crate::{Error, Result, assets};
-
-/// More ids than any vocabulary has.
-const MAX_VOCAB: usize = 1 << 24;
 
 /// Byte-level BPE as GPT-2 has it.
 ///
@@ -45,16 +38,6 @@ pub struct BpeTokenizer {
     special: Vec<u32>,
     end_of_text: Option<u32>,
     source: PathBuf,
-}
-
-/// The bytes of every id, end to end.
-#[derive(Clone)]
-struct Pieces {
-    bytes: Vec<u8>,
-    /// The end of the bytes of each id.
-    ends: Vec<usize>,
-    /// For each of the 256 bytes, whether no token stands for it: text with it cannot be written.
-    lacking: Vec<bool>,
 }
 
 impl BpeTokenizer {
@@ -234,7 +217,7 @@ impl Tokenizer for BpeTokenizer {
     }
 
     fn vocab_size(&self) -> usize {
-        self.pieces.ends.len()
+        self.pieces.len()
     }
 
     fn end_of_text(&self) -> Option<u32> {
@@ -248,143 +231,14 @@ impl fmt::Debug for BpeTokenizer {
     }
 }
 
-impl Pieces {
-    fn of(tokenizer: &HfTokenizer) -> std::result::Result<Self, String> {
-        let added = tokenizer.get_added_tokens_decoder();
-        let model = tokenizer.get_model().get_vocab();
-        let from_model = model.iter().map(|(piece, &id)| (id, bytes_of(piece), piece));
-        let from_added = added.iter().map(|(&id, token)| (id, token.content.clone().into_bytes(), &token.content));
-        let size = model.values().chain(added.keys()).max().map_or(0, |&id| id as usize + 1);
-        if size == 0 || size > MAX_VOCAB {
-            return Err(format!("the ids go up to {}, which is no vocabulary", size.saturating_sub(1)));
-        }
-        let mut table: Vec<Option<(Vec<u8>, &String)>> = vec![None; size];
-        for (id, bytes, piece) in from_model.chain(from_added) {
-            if let Some((_, other)) = table[id as usize].replace((bytes, piece)).filter(|(_, other)| *other != piece) {
-                return Err(format!("the id {id} stands for both {other:?} and {piece:?}"));
-            }
-        }
-        let symbols: BTreeSet<u8> = model.keys().filter_map(|piece| only_char(piece)).filter_map(byte_of).collect();
-        let lacking = (0..=255).map(|byte| !symbols.contains(&byte)).collect();
-        let mut pieces = Pieces { bytes: Vec::new(), ends: Vec::with_capacity(size), lacking };
-        for entry in table {
-            pieces.bytes.extend(entry.map(|(bytes, _)| bytes).unwrap_or_default());
-            pieces.ends.push(pieces.bytes.len());
-        }
-        Ok(pieces)
-    }
-
-    fn get(&self, id: u32, position: usize) -> Result<&[u8]> {
-        let at = id as usize;
-        let Some(&end) = self.ends.get(at) else {
-            let vocab_size = self.ends.len();
-            return Err(Error::TokenOutOfRange { id: i64::from(id), row: 0, position, vocab_size });
-        };
-        let begin = if at == 0 { 0 } else { self.ends[at - 1] };
-        Ok(&self.bytes[begin..end])
-    }
-
-    /// Fails at the first character that needs a byte without a token; `tokenizers` would drop the byte in silence.
-    fn check(&self, text: &str) -> Result<()> {
-        if !text.bytes().any(|byte| self.lacking[usize::from(byte)]) {
-            return Ok(());
-        }
-        let lost = |c: &char| c.encode_utf8(&mut [0; 4]).bytes().any(|byte| self.lacking[usize::from(byte)]);
-        let (position, character) = text.chars().enumerate().find(|(_, c)| lost(c)).expect("some byte is lost");
-        Err(Error::UnknownCharacter { character, position, vocab_size: self.ends.len() })
-    }
-}
-
-/// Only byte-level BPE gives exact bytes, and only without dropout the same ids every time.
-fn check_kind(tokenizer: &HfTokenizer) -> std::result::Result<(), String> {
-    let ModelWrapper::BPE(model) = tokenizer.get_model() else {
-        return Err("the tokenizer's model is not BPE".into());
-    };
-    if !matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-        return Err(
-            "the tokenizer's decoder is not ByteLevel: only byte-level BPE, as GPT-2 has it, is supported".into()
-        );
-    }
-    match model.dropout {
-        Some(p) if p > 0.0 => Err(format!("dropout is {p}: a random choice of merges is not supported")),
-        _ => Ok(()),
-    }
-}
-
-fn read_json(path: &Path) -> Result<HfTokenizer> {
-    let invalid = |e: tokenizers::Error| Error::InvalidConfig {
-        context: path.display().to_string(),
-        detail: format!("not a tokenizer: {e}"),
-    };
-    let text = files::read_text(path)?;
-    if let Ok(json) = serde_json::from_str::<Value>(&text) {
-        let model = &json["model"];
-        let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default();
-        let merges = model["merges"].as_array().into_iter().flatten().filter_map(halves);
-        check_merges(merges, prefix, |piece| model["vocab"].get(piece).is_some())
-            .map_err(|detail| Error::InvalidConfig { context: path.display().to_string(), detail })?;
-    }
-    HfTokenizer::from_bytes(text).map_err(invalid)
-}
-
-/// Both halves of a merge, which is a list of two or a text with a space.
-fn halves(merge: &Value) -> Option<(&str, &str)> {
-    match merge {
-        Value::String(text) => text.split_once(' '),
-        other => Some((other.get(0)?.as_str()?, other.get(1)?.as_str()?)),
-    }
-}
-
-/// Refuses merges whose result is not in the vocabulary: `tokenizers` takes them for granted and panics.
-fn check_merges<'a>(
-    merges: impl Iterator<Item = (&'a str, &'a str)>,
-    prefix: &str,
-    is_known: impl Fn(&str) -> bool,
-) -> std::result::Result<(), String> {
-    for (number, (left, right)) in (1..).zip(merges) {
-        let Some(end) = right.strip_prefix(prefix) else {
-            return Err(format!("merge {number}: `{right}` does not begin with the prefix `{prefix}`"));
-        };
-        let merged = format!("{left}{end}");
-        if !is_known(&merged) {
-            return Err(format!("merge {number} makes `{merged}` of `{left}` and `{right}`: the vocabulary lacks it"));
-        }
-    }
-    Ok(())
-}
-
-fn read_vocab_and_merges(vocab: &Path, merges: &Path, add_prefix_space: bool) -> Result<HfTokenizer> {
-    // Read here first, for errors that say which of the two files it is.
-    let invalid = |path: &Path, detail: String| Error::InvalidConfig { context: path.display().to_string(), detail };
-    let json = files::read_text(vocab)?;
-    let known = serde_json::from_str::<std::collections::HashMap<String, u32>>(&json)
-        .map_err(|e| invalid(vocab, format!("not a table of tokens and their ids: {e}")))?;
-    let lines = files::read_text(merges)?;
-    let pairs = lines.lines().filter(|line| !line.starts_with("#version")).filter_map(|line| line.split_once(' '));
-    check_merges(pairs, "", |piece| known.contains_key(piece)).map_err(|detail| invalid(merges, detail))?;
-    let (Some(vocab_path), Some(merges_path)) = (vocab.to_str(), merges.to_str()) else {
-        return Err(invalid(vocab, "the path is not UTF-8".into()));
-    };
-    let model = BPE::from_file(vocab_path, merges_path).build().map_err(|e| invalid(merges, e.to_string()))?;
-    let mut tokenizer = HfTokenizer::new(model);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(add_prefix_space, true, true)));
-    tokenizer.with_decoder(Some(ByteLevel::default()));
-    Ok(tokenizer)
-}
-
 fn add(tokenizer: &mut HfTokenizer, token: AddedToken) -> std::result::Result<(), String> {
     tokenizer.add_tokens([token]).map(|_| ()).map_err(|e| e.to_string())
-}
-
-/// The character of a piece that has one character.
-fn only_char(piece: &str) -> Option<char> {
-    let mut chars = piece.chars();
-    chars.next().filter(|_| chars.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::byte_symbols::byte_of;
 
     /// A tokenizer's folder, gone at the end of the test.
     struct Files(tempfile::TempDir);

@@ -5,9 +5,11 @@
 //! is the tokenizer's business; everything else in the crate knows the trait [`Tokenizer`] only.
 
 mod any_tokenizer;
+mod bpe_files;
 mod bpe_tokenizer;
 mod byte_symbols;
 mod char_tokenizer;
+mod pieces;
 mod shared;
 mod special_tokens;
 mod stream;

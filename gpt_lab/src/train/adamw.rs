@@ -3,17 +3,13 @@
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor};
-use rayon::prelude::*;
+use gpt_lab_cpu::adamw::Rule;
 use serde::{Deserialize, Serialize};
 
 use super::Gradients;
 use super::gradients::with_values;
 use crate::core::threads::on_a_worker;
-use crate::ops::vectorized;
 use crate::{Error, Param, Result};
-
-/// Numbers updated by one thread at a time.
-const CHUNK: usize = 1 << 13;
 
 /// The parameters that decay towards zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -134,7 +130,7 @@ impl AdamW {
                 root2: correction2.sqrt() as f32,
                 eps: self.options.eps as f32,
             };
-            rule.apply(param, gradient, moments)?;
+            apply(rule, param, gradient, moments)?;
         }
         Ok(())
     }
@@ -176,41 +172,12 @@ fn on_cpu(param: &Param) -> bool {
     param.var().device().is_cpu() && param.var().dtype() == candle_core::DType::F32
 }
 
-/// The numbers of one step that are the same for a whole tensor, rounded to f32 where PyTorch rounds them.
-#[derive(Clone, Copy)]
-struct Rule {
-    scale: f32,
-    keep: f32,
-    blend1: f32,
-    beta2: f32,
-    blend2: f32,
-    step_size: f32,
-    root2: f32,
-    eps: f32,
-}
-
-impl Rule {
-    /// Changes the parameter in place, in one pass over the four arrays.
-    fn apply(self, param: &Param, gradient: &Tensor, moments: &mut Moments) -> Result<()> {
-        with_values(gradient, |gradient| {
-            let update = Update { rule: self, gradient, moments: RefCell::new(moments) };
-            Ok(param.var().inplace_op1(&update)?)
-        })?
-    }
-
-    fn chunk(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        vectorized(
-            #[inline(always)]
-            |_| {
-                for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                    let g = g * self.scale;
-                    *m += self.blend1 * (g - *m);
-                    *v = *v * self.beta2 + self.blend2 * g * g;
-                    *p = *p * self.keep - self.step_size * (*m / (v.sqrt() / self.root2 + self.eps));
-                }
-            },
-        );
-    }
+/// Changes the parameter in place, in one pass over the four arrays.
+fn apply(rule: Rule, param: &Param, gradient: &Tensor, moments: &mut Moments) -> Result<()> {
+    with_values(gradient, |gradient| {
+        let update = Update { rule, gradient, moments: RefCell::new(moments) };
+        Ok(param.var().inplace_op1(&update)?)
+    })?
 }
 
 /// The update as candle wants an operation that writes into a tensor.
@@ -229,15 +196,8 @@ impl InplaceOp1 for Update<'_> {
         let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
             candle_core::bail!("AdamW changes contiguous f32 variables only");
         };
-        let rule = self.rule;
         let Moments { m, v, .. } = &mut **self.moments.borrow_mut();
-        if end - start <= CHUNK {
-            rule.chunk(&mut values[start..end], self.gradient, m, v); // not worth waking another thread
-            return Ok(());
-        }
-        let chunks = values[start..end].par_chunks_mut(CHUNK).zip(self.gradient.par_chunks(CHUNK));
-        let chunks = chunks.zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
-        chunks.for_each(|(((p, g), m), v)| rule.chunk(p, g, m, v));
+        self.rule.step(&mut values[start..end], self.gradient, m, v);
         Ok(())
     }
 }

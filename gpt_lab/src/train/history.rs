@@ -136,3 +136,23 @@ impl fmt::Display for Stopped {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_their_format() {
+        let written =
+            r#"{"steps":[{"step":1,"loss":2.5,"lr":0.001,"grad_norm":1.5}],"evals":[{"step":0,"train_loss":3.0,"#
+                .to_string()
+                + r#""validation_loss":3.25}],"tokens":64,"seconds":0.5,"stopped":"Finished"}"#;
+        let history: History = serde_json::from_str(&written).unwrap();
+        assert_eq!(
+            history.to_string(),
+            "1 steps, 0.0 million tokens at 128 a second; loss of the last step 2.500, validation 3.250 (best 3.250 at \
+             step 0); finished"
+        );
+        assert_eq!(serde_json::to_string(&history).unwrap(), written);
+    }
+}

@@ -69,6 +69,11 @@ pub(super) struct Losses {
 }
 
 impl Experience {
+    /// Number of tokens of all completions.
+    pub fn tokens(&self) -> usize {
+        self.completions.iter().map(|one| one.answer_ids().len()).sum()
+    }
+
     /// The losses of these rows under the actor as it is now, against the actor of the rollout.
     pub(super) fn losses(
         &self,

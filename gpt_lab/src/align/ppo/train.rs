@@ -42,15 +42,14 @@ pub fn train_ppo(
     'run: while !run.tracker.is_over() {
         let began = Instant::now();
         // 1. Rollout: the policy completes the next prompts.
-        let prompts = run.next_prompts();
-        let completions = actor.rollout(&prompts, config.max_new_tokens, run.completions.next_u64())?;
+        let completions = actor.rollout(&run.next_prompts(), config.max_new_tokens, run.completions.next_u64())?;
         if stop::interrupted() {
             break;
         }
         // 2. A score for each completion.
         let scores = reward(&completions)?;
         scores.iter().try_for_each(|score| run.tracker.require_finite("a score", *score))?;
-        // 3. Filter, rewards of the tokens, advantages, whitening (see there).
+        // 3. Filter, rewards of the tokens, advantages, whitening: experience.rs has them in this order.
         let experience = actor.experience(completions, scores, config)?;
         let mut record = PpoRecord::new(run.tracker.step + 1, &experience)?;
         // 4. Some epochs over the completions, each in an order of its own, in minibatches.
@@ -66,8 +65,7 @@ pub fn train_ppo(
             }
         }
         // 6. The record.
-        let tokens = experience.completions.iter().map(|one| one.answer_ids().len()).sum();
-        run.tracker.record(record, tokens, began);
+        run.tracker.record(record, experience.tokens(), began);
         run.tracker.tell(Event::Step, listener);
     }
     Ok(run.end(listener))

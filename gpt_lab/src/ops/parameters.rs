@@ -6,59 +6,75 @@
 //! ```text
 //! w1   w2   w3
 //!  ↓    ↓    ↓
-//!  knot knot knot → op(x, last knot)
+//! link link link → op(x, last link)
 //! ```
 //!
-//! The chain's only purpose is the way back: candle's backward pass walks it after the op, and each knot hands its parameter the
-//! gradient that the op's backward pass laid down for it. Nothing is copied, and `backward()` finds every gradient as ever.
+//! The chain's only purpose is the backward pass: candle walks it after the op, and each link hands its parameter the gradient
+//! that the op's backward pass left for it. Nothing is copied, and `backward()` finds every gradient as ever. A `CustomOpN` in
+//! candle, with any number of arguments, would replace this whole file.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Shape, Tensor, TensorId};
+use gpt_lab_cpu::block::{Gradients, Wanted};
 
+use super::custom::Values;
 use crate::Result;
 
+/// Gradients on their way from the op to the links.
+type Left = Arc<Mutex<Vec<Option<Tensor>>>>;
+
 /// The parameters of an op.
-pub(super) struct Ties {
-    /// All of them.
-    pub(super) tensors: Vec<Tensor>,
-    laid_down: Arc<Mutex<Vec<Option<Tensor>>>>,
+pub(super) struct Parameters {
+    tensors: Vec<Tensor>,
+    left: Left,
 }
 
-impl Ties {
+impl Parameters {
     /// The parameters, and the end of the chain through those that record gradients.
     pub(super) fn new(tensors: Vec<Tensor>) -> Result<(Self, Tensor)> {
-        let laid_down = Arc::new(Mutex::new(vec![None; tensors.len()]));
+        let left = Arc::new(Mutex::new(vec![None; tensors.len()]));
         let mut end = Tensor::zeros((), candle_core::DType::F32, &Device::Cpu)?;
         for (at, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.track_op()) {
-            end = end.apply_op2(tensor, Knot { at, laid_down: laid_down.clone() })?;
+            end = end.apply_op2(tensor, Link { at, left: left.clone() })?;
         }
-        Ok((Ties { tensors, laid_down }, end))
+        Ok((Parameters { tensors, left }, end))
     }
 
-    /// Whether parameter `at` wants a gradient.
-    pub(super) fn wants(&self, at: usize) -> bool {
-        self.tensors[at].track_op()
+    /// `body`'s result for the values of all of them.
+    pub(super) fn with_values<R>(&self, body: impl FnOnce(&[&[f32]]) -> R) -> candle_core::Result<R> {
+        let held = self.tensors.iter().map(Values::of).collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(body(&held.iter().map(|values| &**values).collect::<Vec<_>>()))
     }
 
-    /// Lays down the gradients, one for each parameter that wants one; returns what the op answers for the chain's end.
-    pub(super) fn lay_down(&self, gradients: Vec<Option<Tensor>>, end: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        *self.laid_down.lock().unwrap_or_else(|held| held.into_inner()) = gradients;
-        if end.track_op() { Ok(Some(end.zeros_like()?)) } else { Ok(None) }
+    /// The sizes of those that want a gradient.
+    pub(super) fn wanted(&self) -> Wanted {
+        let wants = |tensor: &Tensor| tensor.track_op().then(|| tensor.elem_count());
+        std::array::from_fn(|at| self.tensors.get(at).and_then(wants))
+    }
+
+    /// Leaves the gradients for the links.
+    pub(super) fn leave(&self, gradients: Gradients) -> candle_core::Result<()> {
+        let tensor = |(gradient, like): (Option<Vec<f32>>, &Tensor)| {
+            gradient.map(|values| Tensor::from_vec(values, like.shape(), &Device::Cpu)).transpose()
+        };
+        let tensors = gradients.into_iter().zip(&self.tensors).map(tensor).collect::<candle_core::Result<_>>()?;
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = tensors;
+        Ok(())
     }
 }
 
 /// One parameter's place in the chain.
-struct Knot {
+struct Link {
     at: usize,
-    laid_down: Arc<Mutex<Vec<Option<Tensor>>>>,
+    left: Left,
 }
 
-impl CustomOp2 for Knot {
+impl CustomOp2 for Link {
     fn name(&self) -> &'static str {
-        "knot"
+        "link"
     }
 
     fn cpu_fwd(
@@ -78,8 +94,8 @@ impl CustomOp2 for Knot {
         _: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let laid_down = self.laid_down.lock().unwrap_or_else(|held| held.into_inner())[self.at].take();
-        let gradient = laid_down.and_then(|gradient| collect(parameter, gradient));
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner)[self.at].take();
+        let gradient = left.and_then(|gradient| collect(parameter, gradient));
         Ok((before.track_op().then(|| grad.clone()), gradient))
     }
 }
@@ -88,9 +104,9 @@ thread_local! {
     static COLLECTED: RefCell<Option<HashMap<TensorId, Tensor>>> = const { RefCell::new(None) };
 }
 
-/// Runs a backward pass and returns beside its result the gradients of variables that came by a short cut: candle adds each
-/// gradient to a tensor of zeros that it makes first, and for a model's weights these two passes over memory can be saved.
-/// A variable's gradient is the sum of what is in both.
+/// The result of a backward pass, and beside it the gradients of variables that came by a short cut: candle adds each gradient
+/// to a tensor of zeros that it makes first, and for a model's weights these two passes over memory can be saved. A variable's
+/// gradient is the sum of what is in both.
 pub(crate) fn collecting<R>(backward: impl FnOnce() -> R) -> (R, HashMap<TensorId, Tensor>) {
     /// Puts back what was there before, also after a panic.
     struct Collecting(Option<HashMap<TensorId, Tensor>>);

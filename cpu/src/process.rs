@@ -1,6 +1,7 @@
 //! Settings of a process with which it computes faster.
 
-/// Candle's own threads wait for work by asking again and again; as many of ours have work to do, so these shall go to sleep soon.
+/// Number of times that an idle thread of candle's looks for work before it sleeps. By default it goes on looking for long, and
+/// takes time from our threads, which have some.
 const SPIN_LIMIT: (&str, &str) = ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "100");
 
 /// Parameters of glibc's `mallopt`: name, number, value. One arena, since what threads get of their own is given back
@@ -9,12 +10,13 @@ const SPIN_LIMIT: (&str, &str) = ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "100");
 const MEMORY: [(&str, i32, i32); 4] =
     [("M_ARENA_MAX", -8, 1), ("M_MMAP_MAX", -4, 0), ("M_TRIM_THRESHOLD", -1, -1), ("M_TOP_PAD", -2, 256 << 20)];
 
-/// To be called first in `main` by a program that trains: beside other threads these settings cannot be made safely,
-/// and nothing is done. docs/tuning.md has the table, and what the kernel sets for its cells.
+/// Settings for a program that trains, to be made first in `main`: beside other threads they cannot be made safely, and
+/// nothing is done. docs/tuning.md has the table, and what the kernel sets for its cells.
 ///
-/// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go back to the
-///   system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable `MALLOC_…` says otherwise.)
-/// - Candle's idle threads go to sleep at once and take no time from those that work, if `CANDLE_BARRIER_POOL_SPIN_LIMIT` is not set.
+/// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go back to
+///   the system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable `MALLOC_…` says
+///   otherwise.)
+/// - Candle's idle threads sleep at once and take no time from those that work, if `CANDLE_BARRIER_POOL_SPIN_LIMIT` is not set.
 pub fn tune() {
     if !is_alone() {
         return;
@@ -24,12 +26,12 @@ pub fn tune() {
     }
     let (name, value) = SPIN_LIMIT;
     if std::env::var_os(name).is_none() {
-        // SAFETY: there is no other thread that could read the environment meanwhile.
+        // SAFETY: this is the only thread, so none other can read the environment, and none can be started meanwhile.
         unsafe { std::env::set_var(name, value) };
     }
 }
 
-/// Whether this process is known to have one thread.
+/// A check whether this process is known to have one thread.
 fn is_alone() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
@@ -41,7 +43,8 @@ fn keep_freed_memory() {
         fn mallopt(parameter: i32, value: i32) -> i32;
     }
     for (_, parameter, value) in MEMORY {
-        // SAFETY: there is no other thread that could allocate meanwhile.
+        // SAFETY: glibc's function of this signature; it takes any values, and this is the only thread, so none other
+        // allocates.
         unsafe { mallopt(parameter, value) };
     }
 }
