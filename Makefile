@@ -21,7 +21,7 @@ lab: setup ## open the lessons in JupyterLab; LAB_ARGS="--no-browser --port 8890
 check: ## the quick tests (under two minutes once built): formatting, lints, documentation, unit tests
 	@PYTHON=$(PYTHON) tools/test.sh check
 
-test: ## every test (about an hour); SECTIONS="doc cli" for some of its sections
+test: ## every test (about an hour); SECTIONS="doc crates" for some of its sections
 	@PYTHON=$(PYTHON) tools/test.sh $(or $(SECTIONS),all)
 
 test-kernel: ## the kernel's tests, and JupyterLab in a browser

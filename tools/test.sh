@@ -9,7 +9,7 @@
 # dev (the unit tests of `check`, which compile quickly after a change), the session directory.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-ALL="format set-up lints doc kernel gpt_lab cli world python"
+ALL="format set-up lints doc kernel crates python"
 CHECK="format lints doc unit"
 failed=()
 # A third of the building time, for nothing that a test would notice.
@@ -41,9 +41,8 @@ section() {
     doc) run "$1" documentation ;;
     unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width --test lessons ;;
     kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel ;;
-    gpt_lab) run "$1" cargo test --locked --release -p gpt_lab -p gpt_lab_cpu ;;
-    cli) run "$1" cargo test --locked --release -p gpt_lab_cli -p gpt_lab_bench ;;
-    world) run "$1" cargo test --locked --release -p gpt_lab_world ;;
+    # All at once: cargo would build what they share again for each, with other features.
+    crates) run "$1" cargo test --locked --release --workspace --exclude gpt_lab_kernel --no-fail-fast ;;
     python) run "$1" python_tests ;;
     protocol) run "$1" python_tests tests/kernel ;;
     browser) run "$1" python_tests tests/lab ;;

@@ -10,8 +10,7 @@ use gpt_lab::{Error, Result};
 
 use crate::lines::Lines;
 
-const COMMANDS: &str = "\
-  /voice NAME    let this voice answer        /all       ask all voices, side by side
+const COMMANDS: &str = "  /voice NAME    let this voice answer        /all       ask all voices, side by side
   /memory N      remember N exchanges         /history   what was said
   /save FILE     write that to a file         /help      this list
   /quit          end (so does Ctrl+D)
