@@ -41,7 +41,7 @@ section() {
     doc) run "$1" documentation ;;
     unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width --test lessons ;;
     kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel ;;
-    gpt_lab) run "$1" cargo test --locked --release -p gpt_lab ;;
+    gpt_lab) run "$1" cargo test --locked --release -p gpt_lab -p gpt_lab_cpu ;;
     cli) run "$1" cargo test --locked --release -p gpt_lab_cli -p gpt_lab_bench ;;
     world) run "$1" cargo test --locked --release -p gpt_lab_world ;;
     python) run "$1" python_tests ;;
