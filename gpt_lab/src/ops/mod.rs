@@ -1,15 +1,15 @@
 //! Differentiable building blocks.
 //!
-//! Each op has two versions. [`reference`] has the formulas of all of them in plain candle operations: read that file first.
-//! The function that carries the op's name is what the models call: on the CPU in f32 a fast version with a hand-written
-//! backward pass, elsewhere the reference. Tests hold the two together, in values and in gradients.
+//! Each op has two versions. [`reference`] has the formulas of all of them in plain candle operations: read that file
+//! first. The function that carries the op's name is what the models call: on the CPU in f32 a fast version with a
+//! hand-written backward pass, elsewhere the reference. Tests hold the two together, in values and in gradients.
 //!
-//! The fast versions' arithmetic is in the crate `gpt_lab_cpu`, on slices: forward, derivative and backward pass of an op beside
-//! each other. The files here give it to candle. Two ops are whole halves of a transformer block, [`attention_block`] and
-//! [`mlp_block`].
+//! The fast versions' arithmetic is in the crate `gpt_lab_cpu`, on slices: forward, derivative and backward pass of an
+//! op beside each other. The files here give it to candle. Two ops are whole halves of a transformer block,
+//! [`attention_block`] and [`mlp_block`].
 //!
-//! candle-nn has fused versions of some of these (`layer_norm`, `softmax_last_dim`) that cut the gradient without a word.
-//! None of them is used here.
+//! candle-nn has fused versions of some of these (`layer_norm`, `softmax_last_dim`) that cut the gradient without a
+//! word. None of them is used here.
 
 pub mod attention;
 mod block;
@@ -49,8 +49,8 @@ use candle_core::{DType, Tensor};
 
 use crate::{Error, Result};
 
-/// The largest absolute difference between two tensors of one shape, for comparing two ways to compute the same thing. NaN
-/// anywhere gives NaN, so that it cannot pass for agreement.
+/// The largest absolute difference between two tensors of one shape, for comparing two ways to compute the same thing.
+/// NaN anywhere gives NaN, so that it cannot pass for agreement.
 ///
 /// # Errors
 /// [`Error::ShapeMismatch`] for different shapes.
