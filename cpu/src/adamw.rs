@@ -30,7 +30,8 @@ pub struct Rule {
 
 impl Rule {
     /// Changes a parameter `p` and its moments `m` and `v` in place, given its gradient, in one pass over the four:
-    /// `g' = scale · g`, `m ← m + (1 − β₁) (g' − m)`, `v ← β₂ v + (1 − β₂) g'²`, `p ← keep · p − step · m / (√v / root2 + eps)`.
+    /// `g' = scale · g`, `m ← m + (1 − β₁) (g' − m)`, `v ← β₂ v + (1 − β₂) g'²`,
+    /// `p ← keep · p − step · m / (√v / root2 + eps)`.
     pub fn step(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         if p.len() <= CHUNK {
             return self.chunk(p, g, m, v); // not worth waking another thread

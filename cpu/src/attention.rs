@@ -1,5 +1,5 @@
-//! Causal self-attention of many heads (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.2): the work divided
-//! among sequences and heads. One head's part is in `head.rs`.
+//! Causal self-attention of many heads (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.2): the work
+//! divided among sequences and heads. One head's part is in `head.rs`.
 
 mod head;
 
@@ -55,8 +55,8 @@ impl CausalAttention {
         dqkv
     }
 
-    /// Calls `body` for each sequence and head; it writes `parts` times `[T, D]` to its places in `out` `[B, T, parts · C]`. No
-    /// sum depends on how the work is divided.
+    /// Calls `body` for each sequence and head; it writes `parts` times `[T, D]` to its places in `out`
+    /// `[B, T, parts · C]`. No sum depends on how the work is divided.
     fn for_heads(
         &self,
         t: usize,
@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn units_of_every_width_give_the_same_bits() {
-        for (t, n_head, d) in [(5, 1, 3), (33, 2, 20)] {
+        let sizes = if cfg!(miri) { [(3, 1, 1), (17, 1, 9)] } else { [(5, 1, 3), (33, 2, 20)] };
+        for (t, n_head, d) in sizes {
             let attention = CausalAttention { n_head, d, scale: 0.3, mask: Some(Mask::new(0.3, 9)) };
             let qkv: Vec<f32> = (0..t * 3 * n_head * d).map(|i| (i as f32 * 0.37).sin()).collect();
             let grad: Vec<f32> = (0..t * n_head * d).map(|i| (i as f32 * 0.11).cos()).collect();

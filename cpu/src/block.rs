@@ -1,5 +1,5 @@
-//! What the two halves of a transformer block have in common: `y = x + M ∘ (f(layer_norm(x) W₁ + b₁) W₂ + b₂)`, where f is the
-//! attention or the GELU and M a dropout mask.
+//! The common parts of the two halves of a transformer block: `y = x + M ∘ (f(layer_norm(x) W₁ + b₁) W₂ + b₂)`, where f
+//! is the attention or the GELU and M a dropout mask.
 
 use crate::dropout::{Mask, dropped};
 use crate::layer_norm::LayerNorm;
@@ -39,8 +39,8 @@ pub struct Half<'a> {
 }
 
 impl<'a> Half<'a> {
-    /// From the parameters in the order of their gradients: the layer norm's weight and bias, W₂, b₂, W₁ and, if there is one,
-    /// b₁.
+    /// From the parameters in the order of their gradients: the layer norm's weight and bias, W₂, b₂, W₁ and, if there
+    /// is one, b₁.
     pub fn new(parameters: &[&'a [f32]], eps: f32, mask: Option<Mask>) -> Self {
         let [weight, bias, proj_weight, proj_bias, first_weight] = std::array::from_fn(|at| parameters[at]);
         let ln = LayerNorm { weight, bias, eps };

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn two_positions_in_different_rows_by_hand() {
-        // Two rows, one head of two, room for two positions. The query sees position 0 in row 1 and position 1 in row 0.
+        // Two rows, one head of two, room for two positions. The query sees position 0 in row 1 and position 1 in
+        // row 0.
         let keys = [9.0, 9.0, 0.0, 1.0, /* row 1 */ 1.0, 0.0, 9.0, 9.0];
         let values = [9.0, 9.0, 3.0, 0.0, /* row 1 */ 1.0, 4.0, 9.0, 9.0];
         let cached = KeysValues { keys: &keys, values: &values, n_head: 1, capacity: 2, d: 2 };

@@ -1,5 +1,5 @@
-//! Cross-entropy, and the log-probabilities that it is the mean of. Of the size of the logits, only their gradient is ever
-//! written to memory.
+//! Cross-entropy, and the log-probabilities that it is the mean of. Of the size of the logits, only their gradient is
+//! ever written to memory.
 //!
 //! Targets are indices into a row, `None` for a row that does not count.
 
@@ -9,8 +9,8 @@ use crate::math::{exp, max, sum2};
 use crate::rows::{for_rows, rows_per_chunk};
 use crate::simd::{Unit, with_unit};
 
-/// `mean over kept rows of (log Σ_j exp(logits_j) − logits_target)`; `[N, vocab]` → a number. The second result, `log Σ exp` of
-/// each row, is saved for the backward pass.
+/// `mean over kept rows of (log Σ_j exp(logits_j) − logits_target)`; `[N, vocab]` → a number. The second result,
+/// `log Σ exp` of each row, is saved for the backward pass.
 pub fn forward(logits: &[f32], vocab: usize, targets: &[Option<usize>]) -> (f32, Vec<f32>) {
     let log_sums = log_sums(logits, vocab);
     let row = |(i, target): (usize, &Option<usize>)| target.map(|t| f64::from(log_sums[i] - logits[i * vocab + t]));
@@ -25,8 +25,8 @@ pub fn backward(logits: &[f32], vocab: usize, targets: &[Option<usize>], log_sum
     grad_logits(logits, vocab, targets, log_sums, |_| scale)
 }
 
-/// `logits_target − log Σ_j exp(logits_j)` of every row, 0 where it does not count; `[N, vocab]` → `[N]`. The second result is
-/// saved for the backward pass.
+/// `logits_target − log Σ_j exp(logits_j)` of every row, 0 where it does not count; `[N, vocab]` → `[N]`. The second
+/// result is saved for the backward pass.
 pub fn log_probs(logits: &[f32], vocab: usize, targets: &[Option<usize>]) -> (Vec<f32>, Vec<f32>) {
     let log_sums = log_sums(logits, vocab);
     let row = |(i, target): (usize, &Option<usize>)| target.map_or(0.0, |t| logits[i * vocab + t] - log_sums[i]);

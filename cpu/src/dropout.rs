@@ -1,5 +1,5 @@
-//! Dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>), with the kept values scaled up so that
-//! the expectation stays the same.
+//! Dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>), with the kept values scaled up
+//! so that the expectation stays the same.
 
 use crate::rows::for_rows;
 use crate::simd::with_unit;
@@ -37,8 +37,8 @@ fn scatter(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A 32-bit finaliser ("lowbias32", C. Wellons, <https://nullprogram.com/blog/2018/07/31/>), keyed before and in the middle so
-/// that masks of different seeds are not shifted copies of each other.
+/// A 32-bit finaliser ("lowbias32", C. Wellons, <https://nullprogram.com/blog/2018/07/31/>), keyed before and in the
+/// middle so that masks of different seeds are not shifted copies of each other.
 #[inline(always)]
 fn hash(index: u32, seeds: [u32; 2]) -> u32 {
     let mut h = index.wrapping_add(seeds[0]);

@@ -1,6 +1,6 @@
-//! Products of a few rows with a large matrix, as generation needs them: each number of the matrix is read once and used once
-//! for each row, so that the speed of memory decides. (A matrix product made for many rows first copies the matrix into an
-//! order of its own, which for one row costs more than the product.)
+//! Products of a few rows with a large matrix, as generation needs them: each number of the matrix is read once and
+//! used once for each row, so that the speed of memory decides. (A matrix product made for many rows first copies the
+//! matrix into an order of its own, which for one row costs more than the product.)
 
 use rayon::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::math::{LANES, fold_sum, mul_add, sum2};
 use crate::rows::total;
 use crate::simd::{Lanes, Unit, with_unit};
 
-/// Up to so many rows the product goes this way; beyond, each number of the matrix is used often enough for a product that
-/// packs the matrix first.
+/// Up to so many rows the product goes this way; beyond, each number of the matrix is used often enough for a product
+/// that packs the matrix first.
 pub const FEW: usize = 8;
 /// Rows of the matrix that are added up at once: each running sum is loaded and stored once for all of them.
 const TOGETHER: usize = 8;
@@ -24,7 +24,8 @@ const SMALL: usize = 1 << 17;
 
 /// `y = x W`: `x` is `[rows, n_in]`, `w` is `[n_in, n_out]`, the result is `[rows, n_out]`.
 ///
-/// Cut by rows of the matrix, so that each part reads one piece of memory from front to back; the parts' sums are added in order.
+/// Cut by rows of the matrix, so that each part reads one piece of memory from front to back; the parts' sums are added
+/// in order.
 pub(crate) fn multiply(x: &[f32], w: &[f32], n_in: usize, n_out: usize) -> Vec<f32> {
     let rows = x.len() / n_in;
     let part = |from: usize, to: usize| {
@@ -90,7 +91,8 @@ impl Weight for i8 {
     }
 }
 
-/// The products of `x` with the rows of `w` `[outputs, n_in]`, at most [`OUTPUTS`] of them, into every `step`th place of `y`.
+/// The products of `x` with the rows of `w` `[outputs, n_in]`, at most [`OUTPUTS`] of them, into every `step`th place
+/// of `y`.
 #[inline(always)]
 pub(crate) fn dots<U: Unit, W: Weight>(unit: U, x: &[f32], w: &[W], y: &mut [f32], step: usize) {
     if w.len() == OUTPUTS * x.len() {
@@ -102,8 +104,8 @@ pub(crate) fn dots<U: Unit, W: Weight>(unit: U, x: &[f32], w: &[W], y: &mut [f32
     }
 }
 
-/// [`dot`] of `x` with each of four rows, to the same bits. A sum waits for the one before it; four sums do not wait for each
-/// other. (With lanes, because the compiler keeps so many sums of single numbers in memory.)
+/// [`dot`] of `x` with each of four rows, to the same bits. A sum waits for the one before it; four sums do not wait
+/// for each other. (With lanes, because the compiler keeps so many sums of single numbers in memory.)
 #[inline(always)]
 fn dots_together<U: Unit, W: Weight>(unit: U, x: &[f32], w: &[W]) -> [f32; OUTPUTS] {
     let n_in = x.len();

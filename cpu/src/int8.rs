@@ -1,4 +1,5 @@
-//! A matrix in 8 bits: a quarter of the memory, and where each number is read once for one token, a quarter of the reading.
+//! A matrix in 8 bits: a quarter of the memory, and where each number is read once for one token, a quarter of the
+//! reading.
 
 use rayon::prelude::*;
 
@@ -11,13 +12,14 @@ const LARGEST: f32 = 127.0;
 /// Results that one thread computes at a time.
 const PART: usize = 128;
 
-/// The weight of a linear layer, rounded: for each output a scale, and whole numbers from −127 to 127. (Absmax quantisation; Dettmers et
-/// al. 2022, "LLM.int8()", <https://arxiv.org/abs/2208.07339>, section 2, applied to weights alone: activations stay in f32.)
+/// The weight of a linear layer, rounded: for each output a scale, and whole numbers from −127 to 127. (Absmax
+/// quantisation; Dettmers et al. 2022, "LLM.int8()", <https://arxiv.org/abs/2208.07339>, section 2, applied to weights
+/// alone: activations stay in f32.)
 #[derive(Debug, Clone)]
 pub struct Int8Matrix {
     /// `[n_out, n_in]`.
     numbers: Vec<i8>,
-    /// What a 1 stands for, of each output: `[n_out]`.
+    /// The value of a 1, of each output: `[n_out]`.
     scales: Vec<f32>,
     n_in: usize,
 }
@@ -46,7 +48,8 @@ impl Int8Matrix {
         numbers.iter().map(|number| f32::from(*number) * self.scales[output]).collect()
     }
 
-    /// `y = x Wᵀ`: `x` is `[rows, n_in]`, the result is `[rows, n_out]`. A row gives the same bits alone and among a few others.
+    /// `y = x Wᵀ`: `x` is `[rows, n_in]`, the result is `[rows, n_out]`. A row gives the same bits alone and among a
+    /// few others.
     pub fn multiply(&self, x: &[f32]) -> Vec<f32> {
         let (rows, n_out) = (x.len() / self.n_in, self.scales.len());
         let parts = self.numbers.par_chunks(PART * self.n_in).zip(self.scales.par_chunks(PART));

@@ -4,8 +4,8 @@ use crate::math::{mul_add, sum, sum2};
 use crate::rows::{for_rows, sum_rows};
 use crate::simd::{Unit, with_unit};
 
-/// The parameters of a layer norm over rows of width C. Nothing is saved for the backward pass: mean and deviation of a row
-/// cost less than saving them.
+/// The parameters of a layer norm over rows of width C. Nothing is saved for the backward pass: mean and deviation of a
+/// row cost less than saving them.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerNorm<'a> {
     /// `[C]`.

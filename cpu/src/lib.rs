@@ -1,5 +1,5 @@
-//! The arithmetic of `gpt_lab` on plain slices: forward passes, their derivatives and backward passes, on all cores, with the
-//! widest registers that the CPU has. Slices in, slices out; no tensors, no graph.
+//! The arithmetic of `gpt_lab` on plain slices: forward passes, their derivatives and backward passes, on all cores,
+//! with the widest registers that the CPU has. Slices in, slices out; no tensors, no graph.
 //!
 //! | module | it computes |
 //! |---|---|
@@ -13,11 +13,12 @@
 //!
 //! [`process`] has the settings of a process that trains.
 //!
-//! Below them: `rows` (division of rows among threads, sums in a fixed order), `spans` (rows that stay in the cache from step to
-//! step), `matrix` (gemm), `tile` (small products in registers), `math` (`exp`, `erf`, sums), `simd` (vector units).
+//! Below them: `rows` (division of rows among threads, sums in a fixed order), `spans` (rows that stay in the cache
+//! from step to step), `matrix` (gemm), `tile` (small products in registers), `math` (`exp`, `erf`, sums), `simd`
+//! (vector units).
 //!
-//! Matrices lie row after row. Letters in shapes as in `gpt_lab`: `B` batch, `T` time, `C` width, `H` heads, `D = C / H` head
-//! size, `V` vocabulary. A size that does not fit is a mistake of the caller's and panics.
+//! Matrices lie row after row. Letters in shapes as in `gpt_lab`: `B` batch, `T` time, `C` width, `H` heads,
+//! `D = C / H` head size, `V` vocabulary. A size that does not fit is a mistake of the caller's and panics.
 
 #![deny(missing_docs, clippy::undocumented_unsafe_blocks)]
 

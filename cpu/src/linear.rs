@@ -7,8 +7,8 @@ use crate::matrix::{Matrix, multiply, product_on_all_threads};
 use crate::rows::{add_bias, add_column_sums, for_rows, sum_rows};
 use crate::spans::span_of;
 
-/// Wider results (the scores of a large vocabulary) are made by all threads together: span after span would pack the matrix too
-/// often.
+/// Wider results (the scores of a large vocabulary) are made by all threads together: span after span would pack the
+/// matrix too often.
 const WIDE: usize = 8192;
 
 /// A layer's weight.

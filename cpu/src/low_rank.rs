@@ -1,5 +1,6 @@
-//! A linear layer with a low-rank update (Hu et al. 2021, "LoRA", <https://arxiv.org/abs/2106.09685>, equation 3). Rows go through
-//! in spans, so that what is added to a row, and what goes back through it, is computed while the row is in the cache.
+//! A linear layer with a low-rank update (Hu et al. 2021, "LoRA", <https://arxiv.org/abs/2106.09685>, equation 3). Rows
+//! go through in spans, so that what is added to a row, and what goes back through it, is computed while the row is in
+//! the cache.
 
 use rayon::prelude::*;
 
@@ -9,8 +10,8 @@ use crate::matrix::{Matrix, multiply, multiply_add};
 use crate::rows::total;
 use crate::spans::SPAN;
 
-/// Number of parts into which the rows are cut for the gradients of A and B, whatever the number of threads: the parts' sums are
-/// added in order, so the same input gives the same bits.
+/// Number of parts into which the rows are cut for the gradients of A and B, whatever the number of threads: the parts'
+/// sums are added in order, so the same input gives the same bits.
 const PARTS: usize = 16;
 
 /// `s · (drop(x) Aᵀ) Bᵀ`.
@@ -96,7 +97,8 @@ impl<'a> Backward<'a> {
         Backward { weight, update, da, db, u: vec![0.0; SPAN * update.rank], place: update.place(weight.n_in) }
     }
 
-    /// Adds a span's gradients of A and B, writes that of `x` unless `dx` is empty. `first` is the span's place in the mask.
+    /// Adds a span's gradients of A and B, writes that of `x` unless `dx` is empty. `first` is the span's place in the
+    /// mask.
     fn span(&mut self, [x, g, h]: [&[f32]; 3], first: usize, dx: &mut [f32]) {
         let (Update { a, b, rank: r, scale, mask }, Weight { n_in, n_out, .. }) = (*self.update, self.weight);
         let u = &mut self.u[..h.len()];

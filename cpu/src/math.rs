@@ -1,7 +1,7 @@
 //! `exp` and `erf` that vectorise, and sums in a fixed order.
 //!
-//! The order of every sum depends on lengths only: the same input gives the same bits on every unit (but for the rounding of
-//! products, see [`simd`](crate::simd)).
+//! The order of every sum depends on lengths only: the same input gives the same bits on every unit (but for the
+//! rounding of products, see [`simd`](crate::simd)).
 
 use crate::simd::{Lanes, Unit};
 
@@ -24,7 +24,8 @@ pub(crate) const EXP_SERIES: [f32; 8] =
 
 /// `exp(x)` to 1 ulp; 0 below −87.3 (no denormal numbers), ∞ above 88.37, NaN for NaN.
 ///
-/// `exp(x) = 2ⁿ exp(r)` with `n = round(x / ln 2)` and `|r| ≤ ½ ln 2`, where a polynomial does (coefficients: S. Moshier's Cephes).
+/// `exp(x) = 2ⁿ exp(r)` with `n = round(x / ln 2)` and `|r| ≤ ½ ln 2`, where a polynomial does (coefficients: S.
+/// Moshier's Cephes).
 #[inline(always)]
 pub(crate) fn exp(unit: impl Unit, x: f32) -> f32 {
     let rounded = mul_add(unit, x, std::f32::consts::LOG2_E, ROUND);

@@ -1,5 +1,5 @@
-//! Matrix products: gemm behind an interface that checks sizes. Most are made on the calling thread, for callers that hand out
-//! their rows to the threads themselves.
+//! Matrix products: gemm behind an interface that checks sizes. Most are made on the calling thread, for callers that
+//! hand out their rows to the threads themselves.
 
 use gemm::Parallelism;
 
@@ -44,7 +44,8 @@ fn new_product(a: Matrix, b: Matrix, threads: Parallelism) -> Vec<f32> {
     let size = a.rows * b.columns;
     assert!(a.columns > 0, "an empty sum in every place");
     let mut out = Vec::with_capacity(size);
-    // SAFETY: the capacity is `size`; without `add` nothing in it is read, and all of it is written, since no sum is empty.
+    // SAFETY: the capacity is `size`; without `add` nothing in it is read, and all of it is written, since no sum is
+    // empty.
     unsafe {
         gemm(a, b, out.as_mut_ptr(), false, threads);
         out.set_len(size);
@@ -75,10 +76,11 @@ unsafe fn gemm(a: Matrix, b: Matrix, out: *mut f32, add: bool, threads: Parallel
     let [a_strides, b_strides] = [a, b].map(|x| x.strides.map(|stride| stride as isize));
     let (keep, times) = (if add { 1.0 } else { 0.0 }, 1.0);
     let (a, b) = (a.data.as_ptr(), b.data.as_ptr());
-    // SAFETY: a matrix covers exactly its slice, as its constructor checked, so both are valid for reading with these sizes and
-    // strides (none of which overflows an isize, since the slices do not); the caller answers for `out`.
+    // SAFETY: a matrix covers exactly its slice, as its constructor checked, so both are valid for reading with these
+    // sizes and strides (none of which overflows an isize, since the slices do not); the caller answers for `out`.
     unsafe {
-        #[rustfmt::skip] // out with its strides (column, row), a, b, then out ← keep · out + times · a b, nothing conjugated
+        // out with its strides (column, row), a, b, then out ← keep · out + times · a b, nothing conjugated
+        #[rustfmt::skip]
         gemm::gemm(
             m, n, k,
             out, 1, n as isize, add,

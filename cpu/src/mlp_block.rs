@@ -1,5 +1,5 @@
-//! The second half of a transformer block: layer norm, MLP with GPT-2's GELU, dropout and the residual connection. A span of rows
-//! goes through all of them while it is in the cache.
+//! The second half of a transformer block: layer norm, MLP with GPT-2's GELU, dropout and the residual connection. A
+//! span of rows goes through all of them while it is in the cache.
 
 use rayon::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::gelu::{value, value_and_slope};
 use crate::simd::with_unit;
 use crate::spans::{Part, span_of};
 
-/// `y = x + M ∘ (gelu(layer_norm(x) W₁ + b₁) W₂ + b₂)`; `[rows, C]` → `[rows, C]`. The second result, the input of the GELU
-/// `[rows, M]`, is saved for the backward pass.
+/// `y = x + M ∘ (gelu(layer_norm(x) W₁ + b₁) W₂ + b₂)`; `[rows, C]` → `[rows, C]`. The second result, the input of the
+/// GELU `[rows, M]`, is saved for the backward pass.
 pub fn forward(half: &Half, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (c, m) = (half.width(), half.first_width());
     let span = span_of(x.len() / c);

@@ -1,7 +1,7 @@
 //! Settings of a process with which it computes faster.
 
-/// Number of times that an idle thread of candle's looks for work before it sleeps. By default it goes on looking for long, and
-/// takes time from our threads, which have some.
+/// Number of times that an idle thread of candle's looks for work before it sleeps. By default it goes on looking for
+/// long, and takes time from our threads, which have some.
 const SPIN_LIMIT: (&str, &str) = ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "100");
 
 /// Parameters of glibc's `mallopt`: name, number, value. One arena, since what threads get of their own is given back
@@ -13,10 +13,11 @@ const MEMORY: [(&str, i32, i32); 4] =
 /// Settings for a program that trains, to be made first in `main`: beside other threads they cannot be made safely, and
 /// nothing is done. docs/tuning.md has the table, and what the kernel sets for its cells.
 ///
-/// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go back to
-///   the system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable `MALLOC_…` says
-///   otherwise.)
-/// - Candle's idle threads sleep at once and take no time from those that work, if `CANDLE_BARRIER_POOL_SPIN_LIMIT` is not set.
+/// - Memory that a training step frees is kept for the next one, which needs as much again; by default, large pieces go
+///   back to the system and have to be filled with zeros when they come again. (With glibc on Linux, and if no variable
+///   `MALLOC_…` says otherwise.)
+/// - Candle's idle threads sleep at once and take no time from those that work, if `CANDLE_BARRIER_POOL_SPIN_LIMIT` is
+///   not set.
 pub fn tune() {
     if !is_alone() {
         return;

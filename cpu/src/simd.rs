@@ -1,12 +1,12 @@
 //! Vector units: the one way in which this crate comes to wide registers.
 //!
 //! A value of a type that is a [`Unit`] proves that this CPU has the unit: only pulp's look at the CPU makes one
-//! ([`with_unit!`]). So everything that takes a unit is safe to call, and whatever is inlined below the macro is compiled for
-//! that unit, loops over single numbers included.
+//! ([`with_unit!`]). So everything that takes a unit is safe to call, and whatever is inlined below the macro is
+//! compiled for that unit, loops over single numbers included.
 //!
-//! [`Lanes`] are sixteen or eight numbers side by side, in as many registers as the unit needs for them. A lane never sees its
-//! neighbours, so a result does not depend on the width of a machine's registers. (It does depend on whether a product is
-//! rounded before something is added to it, which only [`Scalar`] does, the unit that every CPU has.)
+//! [`Lanes`] are sixteen or eight numbers side by side, in as many registers as the unit needs for them. A lane never
+//! sees its neighbours, so a result does not depend on the width of a machine's registers. (It does depend on whether a
+//! product is rounded before something is added to it, which only [`Scalar`] does, the unit that every CPU has.)
 
 #[cfg(target_arch = "aarch64")]
 use pulp::aarch64::Neon;
@@ -62,7 +62,7 @@ impl Unit for Neon {
     }
 }
 
-/// What every CPU has.
+/// Single numbers: the unit of every CPU.
 impl Unit for Scalar {
     type Half = Scalar;
     type Sixteen = Vector<Scalar, 16>;
@@ -76,7 +76,8 @@ impl Unit for Scalar {
 
 /// Evaluates an expression with the best unit of this CPU under the given name, compiled once for each kind of unit.
 ///
-/// All functions called in it that are to be compiled for the unit have to be `#[inline(always)]`, and the closures too.
+/// All functions called in it that are to be compiled for the unit have to be `#[inline(always)]`, and the closures
+/// too.
 macro_rules! with_unit {
     (|$unit:ident| $body:expr) => {
         match pulp::Arch::new() {
@@ -131,8 +132,8 @@ pub(crate) use on_every_unit;
 pub(crate) trait Lanes: Copy {
     type Unit: Copy;
     const WIDTH: usize;
-    /// Number of sums of this type that fit in the registers, beside what they are made from, and are enough not to wait for
-    /// each other.
+    /// Number of sums of this type that fit in the registers, beside what they are made from, and are enough not to
+    /// wait for each other.
     const SUMS: usize;
 
     fn splat(unit: Self::Unit, x: f32) -> Self;
@@ -148,8 +149,8 @@ pub(crate) trait Lanes: Copy {
     fn max(self, other: Self) -> Self;
     /// `self · b + c`.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// The bits of `self` shifted to where the exponent is, plus those of 1: `2ⁿ` for [`ROUND`](crate::math::ROUND)` + n`,
-    /// nonsense for NaN.
+    /// The bits of `self` shifted to where the exponent is, plus those of 1: `2ⁿ` for [`ROUND`](crate::math::ROUND)
+    /// ` + n`, nonsense for NaN.
     fn power_of_two(self) -> Self;
     /// 0 where `x < limit`, `self` elsewhere, also where `x` is NaN.
     fn zero_where_below(self, x: Self, limit: Self) -> Self;

@@ -1,20 +1,23 @@
-//! Rows of a batch in spans, each of which goes through a whole op on one thread while it is in the cache; and the sums over all
-//! rows (the gradients of weights and biases): several spans make a part, which has sums of its own, and the parts' sums are
-//! added in the order of the parts. The division depends on shapes only, so the same input gives the same bits.
+//! Rows of a batch in spans, each of which goes through a whole op on one thread while it is in the cache; and the sums
+//! over all rows (the gradients of weights and biases): several spans make a part, which has sums of its own, and the
+//! parts' sums are added in the order of the parts. The division depends on shapes only, so the same input gives the
+//! same bits.
 
 use crate::matrix::{Matrix, multiply_add, product};
 use crate::rows::{add, add_column_sums, for_rows};
 
-/// Rows in a span: enough for a matrix product at full speed, few enough for what lies between two of them to stay in the cache.
+/// Rows in a span: enough for a matrix product at full speed, few enough for what lies between two of them to stay in
+/// the cache.
 pub(crate) const SPAN: usize = 128;
 
-/// Rows in a span of so many: twice [`SPAN`] where there are many, since each span's products put the weights into an order of
-/// their own first.
+/// Rows in a span of so many: twice [`SPAN`] where there are many, since each span's products put the weights into an
+/// order of their own first.
 pub(crate) fn span_of(rows: usize) -> usize {
     if rows >= 16 * SPAN { 2 * SPAN } else { SPAN }
 }
 
-/// Number of values that the sums of all parts may hold together (128 MiB), as long as there are enough parts for some threads.
+/// Number of values that the sums of all parts may hold together (128 MiB), as long as there are enough parts for some
+/// threads.
 const BUDGET: usize = 1 << 25;
 const PARTS: std::ops::RangeInclusive<usize> = 8..=16;
 
@@ -53,8 +56,8 @@ impl<'a> Part<'a> {
         add_column_sums(grad, self.begun(at, size));
     }
 
-    /// Adds to the gradients of two parameters of one size that follow each other, if either is wanted; `body` gets a place for
-    /// both.
+    /// Adds to the gradients of two parameters of one size that follow each other, if either is wanted; `body` gets a
+    /// place for both.
     pub(crate) fn pair(&mut self, at: usize, body: impl FnOnce(&mut [f32], &mut [f32])) {
         let Some(size) = self.sizes[at].or(self.sizes[at + 1]) else { return };
         self.begun(at, size);

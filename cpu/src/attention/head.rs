@@ -1,8 +1,9 @@
-//! One head, sixteen queries at a time, from queries, keys and values to the weighted sum, in buffers that stay in the cache. The
-//! `[B, H, T, T]` weights are never written to memory; the backward pass computes them again.
+//! One head, sixteen queries at a time, from queries, keys and values to the weighted sum, in buffers that stay in the
+//! cache. The `[B, H, T, T]` weights are never written to memory; the backward pass computes them again.
 //!
-//! Sixteen queries lie side by side in the lanes of a register. So the softmax of sixteen rows is maxima, exponentials and sums
-//! of whole registers, and scores and sums are products in which one number of a key or value meets sixteen queries.
+//! Sixteen queries lie side by side in the lanes of a register. So the softmax of sixteen rows is maxima, exponentials
+//! and sums of whole registers, and scores and sums are products in which one number of a key or value meets sixteen
+//! queries.
 
 use super::CausalAttention;
 use crate::math::exp_lanes;
@@ -12,7 +13,7 @@ use crate::tile::{Left, Tile};
 /// Queries handled together.
 const GROUP: usize = 16;
 
-/// Where a head's results go: row `i` of part `p` to `out[i · width + column + p · next ..]`.
+/// The places of a head's results: row `i` of part `p` goes to `out[i · width + column + p · next ..]`.
 pub(super) struct Output<'a> {
     pub(super) out: &'a mut [f32],
     pub(super) width: usize,
@@ -20,14 +21,15 @@ pub(super) struct Output<'a> {
     pub(super) next: usize,
 }
 
-/// Buffers for one head after another. `T` is rounded up to whole groups, `D` to whole registers of eight; what is beyond is zero.
+/// Buffers for one head after another. `T` is rounded up to whole groups, `D` to whole registers of eight; what is
+/// beyond is zero.
 pub(super) struct Buffers {
     /// `[T, D]`: queries times scale, keys, values, and the result's gradient.
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
     g: Vec<f32>,
-    /// A group's queries and gradients transposed, and what comes of them, `[D, GROUP]`.
+    /// A group's queries and gradients transposed, and the group's results, `[D, GROUP]`.
     q_t: Vec<f32>,
     g_t: Vec<f32>,
     y_t: Vec<f32>,
@@ -145,7 +147,8 @@ impl Head<'_> {
         gather(unit, self.qkv, 3 * c, 2 * c + column, d, 1.0, v);
     }
 
-    /// `exp(S − max S)` of the queries from `first` on, a row for each key that one of them sees; returned are the sums over the keys.
+    /// `exp(S − max S)` of the queries from `first` on, a row for each key that one of them sees; returned are the sums
+    /// over the keys.
     #[inline(always)]
     fn weights<U: Unit>(&mut self, unit: U, first: usize) -> U::Sixteen {
         let (d, d_pad, seen) = (self.attention.d, self.d_pad(), first + GROUP);
@@ -229,7 +232,8 @@ impl Head<'_> {
     }
 }
 
-/// What is added to scores: row `j` is for the key `j` places behind a group's first query, which sees it only if `j` is 0.
+/// The mask that is added to scores: row `j` is for the key `j` places behind a group's first query, which sees it only
+/// if `j` is 0.
 static UNSEEN: [[f32; GROUP]; GROUP] = {
     let mut rows = [[0.0; GROUP]; GROUP];
     let mut key = 0;

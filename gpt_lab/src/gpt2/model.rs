@@ -116,6 +116,16 @@ impl Gpt2 {
     /// and including `t`. With a cache in the pass, the ids continue what it holds, and the logits are those of the
     /// last position only, `[B, 1, V]`, without gradients.
     ///
+    /// ```
+    /// use gpt_lab::prelude::*;
+    /// let config = Gpt2Config { vocab_size: 5, n_positions: 4, n_embd: 6, n_layer: 1, n_head: 2, ..Default::default() };
+    /// let (model, ids) = (Gpt2::new(&config, 0)?, Tensor::new(&[[1u32, 2, 3]], &Device::Cpu)?);
+    /// assert_eq!(model.forward(&ids, &mut Pass::eval())?.dims(), [1, 3, 5]);
+    /// let mut cache = model.new_cache(1)?;
+    /// assert_eq!(model.forward(&ids, &mut Pass::cached(&mut cache, &[0]))?.dims(), [1, 1, 5]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TokenOutOfRange`] for an id outside the vocabulary; [`Error::SequenceTooLong`] for more than
     /// `n_positions` tokens, or more than a cache has room for; [`Error::EmptyInput`] for no tokens at all;

@@ -10,9 +10,9 @@ use crate::Result;
 
 /// For each head: `softmax(mask(Q Kᵀ · scale)) V`, where position `i` sees the positions `j ≤ i`.
 ///
-/// Shapes: `qkv` is `[B, T, 3C]`, queries, keys and values side by side as GPT-2's `c_attn` produces them, each of them `n_head`
-/// heads of `D = C / n_head`; the result is `[B, T, C]`. `scale` is usually `1 / √D`. With `dropout`, attention
-/// weights are dropped after the softmax.
+/// Shapes: `qkv` is `[B, T, 3C]`, queries, keys and values side by side as GPT-2's `c_attn` produces them, each of them
+/// `n_head` heads of `D = C / n_head`; the result is `[B, T, C]`. `scale` is usually `1 / √D`. With `dropout`,
+/// attention weights are dropped after the softmax.
 ///
 /// # Errors
 /// A last axis that does not divide into 3 · `n_head`.

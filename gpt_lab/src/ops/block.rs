@@ -1,5 +1,5 @@
-//! The two halves of a transformer block, each in one op. What lies between their steps stays in the cache, and candle's backward
-//! pass, which adds every gradient to a tensor of zeros, meets one tensor instead of six.
+//! The two halves of a transformer block, each in one op. What lies between their steps stays in the cache, and
+//! candle's backward pass, which adds every gradient to a tensor of zeros, meets one tensor instead of six.
 
 use candle_core::{D, Tensor};
 use gpt_lab_cpu::attention::CausalAttention;
@@ -34,8 +34,8 @@ pub struct AttentionBlock {
     pub scale: f64,
 }
 
-/// `x + dropout(causal_attention(layer_norm(x) W₁ + b₁) W₂ + b₂)`; `[B, T, C]` → `[B, T, C]`. `drop_weights` is the dropout of the
-/// attention weights, `drop_result` that of the result.
+/// `x + dropout(causal_attention(layer_norm(x) W₁ + b₁) W₂ + b₂)`; `[B, T, C]` → `[B, T, C]`. `drop_weights` is the
+/// dropout of the attention weights, `drop_result` that of the result.
 ///
 /// One op instead of five. The backward pass needs `x`, queries, keys and values, and what the attention made of them.
 ///
@@ -113,8 +113,8 @@ pub struct MlpBlock {
 
 /// `x + dropout(gelu(layer_norm(x) W₁ + b₁) W₂ + b₂)`, with GPT-2's GELU; `[…, C]` → `[…, C]`.
 ///
-/// One op instead of six: a span of rows goes through all of them while it is in the cache, and the backward pass needs nothing
-/// but `x` and the input of the GELU.
+/// One op instead of six: a span of rows goes through all of them while it is in the cache, and the backward pass needs
+/// nothing but `x` and the input of the GELU.
 ///
 /// # Errors
 /// Shapes that do not fit together.

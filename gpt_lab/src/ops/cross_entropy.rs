@@ -10,8 +10,8 @@ use crate::Result;
 
 /// `loss = mean over kept rows of (log Σ_j exp(logits_j) − logits_target)`, a scalar.
 ///
-/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is [`IGNORE_INDEX`](super::IGNORE_INDEX) are
-/// left out of the mean and get no gradient.
+/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is
+/// [`IGNORE_INDEX`](super::IGNORE_INDEX) are left out of the mean and get no gradient.
 ///
 /// # Errors
 /// An id that is neither, and a batch in which nothing is kept (its mean would be 0/0).
@@ -45,8 +45,8 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 
 /// `logits_target − log Σ_j exp(logits_j)` of every row: `[N]`.
 ///
-/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is [`IGNORE_INDEX`](super::IGNORE_INDEX)
-/// give 0 and get no gradient.
+/// Shapes: `logits` is `[N, V]`, `targets` holds `N` ids below `V`; rows whose target is
+/// [`IGNORE_INDEX`](super::IGNORE_INDEX) give 0 and get no gradient.
 ///
 /// # Errors
 /// An id that is neither.

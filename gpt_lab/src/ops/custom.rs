@@ -14,8 +14,8 @@ pub(super) fn fast(tensors: &[&Tensor]) -> bool {
     tensors.iter().all(|t| matches!(t.device(), Device::Cpu) && t.dtype() == DType::F32)
 }
 
-/// An op with `N` arguments, from its two passes. The forward pass returns the result's values and what the backward pass needs
-/// of it; the backward pass returns the gradient of each argument that wants one.
+/// An op with `N` arguments, from its two passes. The forward pass returns the result's values and what the backward
+/// pass needs of it; the backward pass returns the gradient of each argument that wants one.
 pub(super) struct Op<const N: usize, S, F, B> {
     name: &'static str,
     /// Of the result.
@@ -79,7 +79,8 @@ where
     }
 }
 
-/// `Op::apply` and candle's trait for `n` arguments. Candle wants the gradients as `$result`, which `$from` makes of an array.
+/// `Op::apply` and candle's trait for `n` arguments. Candle wants the gradients as `$result`, which `$from` makes of an
+/// array.
 macro_rules! with_arguments {
     ($n:literal, $trait:ident, $apply:ident, $result:ty, $from:expr, $first:ident $(, $other:ident $layout:ident)*) => {
         impl<S, F, B> Op<$n, S, F, B>

@@ -1,5 +1,5 @@
-//! Dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>), with the kept values scaled up so that
-//! the expectation stays the same.
+//! Dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>), with the kept values scaled up
+//! so that the expectation stays the same.
 
 use candle_core::Tensor;
 use gpt_lab_cpu::dropout::Mask;
@@ -29,8 +29,8 @@ impl Dropout {
 
 /// `x` with each element set to zero with probability `p` and the others multiplied by `1 / (1 − p)`; any shape.
 ///
-/// Element `i` is dropped or kept by a hash of `(seed, i)`: the mask depends neither on threads nor on what was drawn before,
-/// and the backward pass draws it again instead of keeping it.
+/// Element `i` is dropped or kept by a hash of `(seed, i)`: the mask depends neither on threads nor on what was drawn
+/// before, and the backward pass draws it again instead of keeping it.
 ///
 /// # Errors
 /// `p` outside `[0, 1]`.

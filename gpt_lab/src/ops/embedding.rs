@@ -10,8 +10,8 @@ use crate::Result;
 
 /// Row `ids[…]` of `weight` for every id.
 ///
-/// Shapes: `weight` is `[V, C]`, `ids` is `[…]` (integers), the result is `[…, C]`. The gradient of a row is the sum over all
-/// places where its id occurs.
+/// Shapes: `weight` is `[V, C]`, `ids` is `[…]` (integers), the result is `[…, C]`. The gradient of a row is the sum
+/// over all places where its id occurs.
 ///
 /// # Errors
 /// An id that the table has no row for.

@@ -1,5 +1,5 @@
-//! The Gaussian error linear unit, GELU (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>, section 2), in both of
-//! its forms. They differ by up to 5e-4, enough to spoil a model that was trained with the other one.
+//! The Gaussian error linear unit, GELU (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>, section 2), in
+//! both of its forms. They differ by up to 5e-4, enough to spoil a model that was trained with the other one.
 
 use candle_core::Tensor;
 use gpt_lab_cpu::gelu::{backward, backward_exact, forward, forward_exact};

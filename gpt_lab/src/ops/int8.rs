@@ -1,4 +1,5 @@
-//! A matrix in 8 bits: a quarter of the memory, and where each number is read once for one token, a quarter of the reading.
+//! A matrix in 8 bits: a quarter of the memory, and where each number is read once for one token, a quarter of the
+//! reading.
 
 use candle_core::Tensor;
 use gpt_lab_cpu::int8;
@@ -28,7 +29,8 @@ impl Int8Matrix {
         self.0.row(output)
     }
 
-    /// `y = x Wᵀ`: `x` is `[rows, n_in]`, the result is `[rows, n_out]`. A row gives the same bits alone and among a few others.
+    /// `y = x Wᵀ`: `x` is `[rows, n_in]`, the result is `[rows, n_out]`. A row gives the same bits alone and among a
+    /// few others.
     pub(crate) fn multiply(&self, x: &[f32]) -> Vec<f32> {
         self.0.multiply(x)
     }

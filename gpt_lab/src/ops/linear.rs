@@ -10,7 +10,8 @@ use crate::Result;
 /// `y = x W + b` with the weight as GPT-2 stores it (`Conv1D`), input first.
 ///
 /// Shapes: `x` is `[…, n_in]`, `weight` is `[n_in, n_out]`, `bias` is `[n_out]`, the result is `[…, n_out]`.
-/// A frozen weight costs no gradient: the backward pass computes only what is tracked (candle's own `matmul` always makes both).
+/// A frozen weight costs no gradient: the backward pass computes only what is tracked (candle's own `matmul` always
+/// makes both).
 ///
 /// # Errors
 /// Shapes that do not fit together.
@@ -50,7 +51,8 @@ pub fn linear_transposed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> 
     apply(x, weight, bias, true)
 }
 
-/// A check whether the fast version can do this; what it cannot, a wrong shape for instance, the reference does or refuses.
+/// A check whether the fast version can do this; what it cannot, a wrong shape for instance, the reference does or
+/// refuses.
 fn suits(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, input_axis: usize) -> bool {
     let fits = weight.rank() == 2 && x.rank() >= 1 && x.dims().last() == weight.dims().get(input_axis);
     let bias_fits = bias.is_none_or(|bias| fast(&[bias]) && bias.dims() == [weight.dims()[1 - input_axis]]);

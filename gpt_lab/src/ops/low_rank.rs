@@ -34,8 +34,8 @@ pub struct LowRank {
 
 /// `y = x W + b + s · (drop(x) Aᵀ) Bᵀ`.
 ///
-/// Shapes: `x` is `[…, n_in]`, the result is `[…, n_out]`. With a frozen weight and bias this is one operation: what it adds is
-/// written into the projection's result, and the backward pass keeps nothing of the size of that result.
+/// Shapes: `x` is `[…, n_in]`, the result is `[…, n_out]`. With a frozen weight and bias this is one operation: what it
+/// adds is written into the projection's result, and the backward pass keeps nothing of the size of that result.
 ///
 /// # Errors
 /// Shapes that do not fit together.

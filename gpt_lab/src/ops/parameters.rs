@@ -1,6 +1,6 @@
 //! More arguments than candle's custom ops take.
 //!
-//! A custom op of candle has three arguments at most; half a transformer block has a dozen parameters. So the op keeps the
+//! A custom op of candle has three arguments at most; half a transformer block has six parameters. So the op keeps the
 //! parameters itself and gets one number as an argument, the end of a chain that runs through all of them:
 //!
 //! ```text
@@ -9,9 +9,9 @@
 //! link link link → op(x, last link)
 //! ```
 //!
-//! The chain's only purpose is the backward pass: candle walks it after the op, and each link hands its parameter the gradient
-//! that the op's backward pass left for it. Nothing is copied, and `backward()` finds every gradient as ever. A `CustomOpN` in
-//! candle, with any number of arguments, would replace this whole file.
+//! The chain's only purpose is the backward pass: candle walks it after the op, and each link hands its parameter the
+//! gradient that the op's backward pass left for it. Nothing is copied, and `backward()` finds every gradient as ever.
+//! A `CustomOpN` in candle, with any number of arguments, would replace this whole file.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -104,9 +104,9 @@ thread_local! {
     static COLLECTED: RefCell<Option<HashMap<TensorId, Tensor>>> = const { RefCell::new(None) };
 }
 
-/// The result of a backward pass, and beside it the gradients of variables that came by a short cut: candle adds each gradient
-/// to a tensor of zeros that it makes first, and for a model's weights these two passes over memory can be saved. A variable's
-/// gradient is the sum of what is in both.
+/// The result of a backward pass, and beside it the gradients of variables that came by a short cut: candle adds each
+/// gradient to a tensor of zeros that it makes first, and for a model's weights these two passes over memory can be
+/// saved. A variable's gradient is the sum of what is in both.
 pub(crate) fn collecting<R>(backward: impl FnOnce() -> R) -> (R, HashMap<TensorId, Tensor>) {
     /// Puts back what was there before, also after a panic.
     struct Collecting(Option<HashMap<TensorId, Tensor>>);
@@ -120,7 +120,8 @@ pub(crate) fn collecting<R>(backward: impl FnOnce() -> R) -> (R, HashMap<TensorI
     (result, COLLECTED.take().unwrap_or_default())
 }
 
-/// Takes the short cut if this thread collects and nothing lies at the end of it yet; otherwise gives the gradient back.
+/// Takes the short cut if this thread collects and nothing lies at the end of it yet; otherwise gives the gradient
+/// back.
 fn collect(parameter: &Tensor, gradient: Tensor) -> Option<Tensor> {
     COLLECTED.with_borrow_mut(|collected| match collected {
         Some(collected) if parameter.is_variable() && !collected.contains_key(&parameter.id()) => {

@@ -1,8 +1,8 @@
 //! Every op in plain candle operations: the definitions, top to bottom as in a paper's appendix.
 //!
 //! Letters: `B` batch, `T` time (positions), `C` width, `H` heads, `D = C / H` head size, `M` width inside the MLP, `V`
-//! vocabulary, `N` rows, `R` rank. The ops themselves compute the same faster; tests hold values and gradients of both together.
-//! These here run on any device in any precision, and candle differentiates them.
+//! vocabulary, `N` rows, `R` rank. The ops themselves compute the same faster; tests hold values and gradients of both
+//! together. These here run on any device in any precision, and candle differentiates them.
 
 use candle_core::{D, Tensor};
 use gpt_lab_cpu::gelu::{CUBIC, SQRT_2_OVER_PI};
@@ -21,7 +21,8 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
     Ok(normalised.broadcast_mul(weight)?.broadcast_add(bias)?) // […, C]
 }
 
-/// `y_i = exp(x_i − max x) / Σ_j exp(x_j − max x)` over the last axis. The maximum is a constant to the gradient: it cancels.
+/// `y_i = exp(x_i − max x) / Σ_j exp(x_j − max x)` over the last axis. The maximum is a constant to the gradient: it
+/// cancels.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?; // […, N]
     Ok(exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?) // […, N]
@@ -78,7 +79,8 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
 
 /// `y = x ∘ M`, where an element of the mask M is 0 with probability `p` and `1 / (1 − p)` otherwise.
 ///
-/// Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>, section 4, with the scaling moved into training.
+/// Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>, section 4, with the scaling moved into
+/// training.
 pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
     let mask = Dropout { p, seed }.mask()?;
     if p == 0.0 {
@@ -89,8 +91,8 @@ pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
     Ok((x * factors)?)
 }
 
-/// `P = softmax(Q Kᵀ · scale + mask)`, where the mask hides the positions after a query's own: row `i` of a head says how much
-/// position `i` takes from each `j ≤ i`. `[B, T, 3C]` → `[B, H, T, T]`.
+/// `P = softmax(Q Kᵀ · scale + mask)`, where the mask hides the positions after a query's own: row `i` of a head says
+/// how much position `i` takes from each `j ≤ i`. `[B, T, 3C]` → `[B, H, T, T]`.
 ///
 /// Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.2.
 pub fn attention_weights(qkv: &Tensor, n_head: usize, scale: f64) -> Result<Tensor> {
@@ -112,7 +114,8 @@ pub fn causal_attention(qkv: &Tensor, n_head: usize, scale: f64, dropout: Option
 
 /// `y = x + drop(causal_attention(layer_norm(x) W₁ + b₁) W₂ + b₂)`: the first half of a transformer block.
 ///
-/// Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3 (the norm stands before the attention).
+/// Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3 (the norm stands before the
+/// attention).
 pub fn attention_block(
     x: &Tensor,
     block: &AttentionBlock,
@@ -157,12 +160,12 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     Ok((log_probs(logits, targets)?.sum_all()? * (-1.0 / kept as f64))?)
 }
 
-/// `log σ(x) = −m − log(exp(−m) + exp(−x − m))` with `m = max(−x, 0)`, element by element, any shape: neither `exp` overflows nor
-/// does the logarithm meet zero, whatever `x` is. Its gradient is `σ(−x)`.
+/// `log σ(x) = −m − log(exp(−m) + exp(−x − m))` with `m = max(−x, 0)`, element by element, any shape: neither `exp`
+/// overflows nor does the logarithm meet zero, whatever `x` is. Its gradient is `σ(−x)`.
 ///
-/// m is a constant for the gradient, which does not depend on it. (The usual `min(x, 0) − log(1 + exp(−|x|))` has two corners
-/// at 0 that cancel in theory; candle's gradients there add up to 1, not ½, and preferences begin at 0.) There is no
-/// faster version: losses take it of one number a text.
+/// m is a constant for the gradient, which does not depend on it. (The usual `min(x, 0) − log(1 + exp(−|x|))` has two
+/// corners at 0 that cancel in theory; candle's gradients there add up to 1, not ½, and preferences begin at 0.) There
+/// is no faster version: losses take it of one number a text.
 ///
 /// ```
 /// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};

@@ -14,15 +14,18 @@ use std::time::Duration;
 
 /// The running cell as the listener can influence it.
 pub struct Control {
+    /// The session directory in use.
     pub place: Place,
     /// The number of the running cell, or 0.
     pub running: AtomicU64,
     /// The number of the latest cell that is to stop; it may not have begun yet.
     pub stopped: AtomicU64,
+    /// The process that runs the cells, once evcxr has started.
     pub child: Mutex<Option<Arc<Mutex<Child>>>>,
 }
 
 impl Control {
+    /// Control of an engine in which nothing runs yet.
     pub fn new(place: Place) -> Control {
         Control { place, running: AtomicU64::new(0), stopped: AtomicU64::new(0), child: Mutex::new(None) }
     }
@@ -49,6 +52,7 @@ impl Control {
         });
     }
 
+    /// Kills the process that runs the cells, if one of them runs.
     pub fn kill(&self) {
         if self.running.load(Ordering::SeqCst) != 0
             && let Some(child) = lock(&self.child).clone()
@@ -60,12 +64,16 @@ impl Control {
 
 /// The thread that listens to the relay.
 pub struct Listener {
+    /// The running cell.
     pub control: Arc<Control>,
+    /// The way of tasks to the worker.
     pub tasks: Sender<ToEngine>,
+    /// The way of input to a cell that waits for it.
     pub inputs: Sender<String>,
 }
 
 impl Listener {
+    /// Listens until the relay is gone.
     pub fn run(self, relay: UnixStream) {
         for line in BufReader::new(relay).lines() {
             let Ok(line) = line else { break };
