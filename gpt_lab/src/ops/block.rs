@@ -8,31 +8,8 @@ use gpt_lab_cpu::{attention_block as attention, mlp_block as mlp};
 
 use super::custom::{Op, fast};
 use super::parameters::Parameters;
-use super::{Dropout, reference};
+use super::{AttentionBlock, Dropout, MlpBlock, reference};
 use crate::Result;
-
-/// The parameters of [`attention_block`].
-#[derive(Debug, Clone)]
-pub struct AttentionBlock {
-    /// Of the layer norm, `[C]`.
-    pub ln_weight: Tensor,
-    /// Of the layer norm, `[C]`.
-    pub ln_bias: Tensor,
-    /// Added to the variance.
-    pub eps: f64,
-    /// To queries, keys and values, `[C, 3C]`.
-    pub qkv_weight: Tensor,
-    /// `[3C]`, if there is one.
-    pub qkv_bias: Option<Tensor>,
-    /// `[C, C]`, back to the residual stream.
-    pub proj_weight: Tensor,
-    /// `[C]`.
-    pub proj_bias: Tensor,
-    /// H, which divides C.
-    pub n_head: usize,
-    /// The factor on the scores.
-    pub scale: f64,
-}
 
 /// `x + dropout(causal_attention(layer_norm(x) W₁ + b₁) W₂ + b₂)`; `[B, T, C]` → `[B, T, C]`. `drop_weights` is the
 /// dropout of the attention weights, `drop_result` that of the result.
@@ -90,25 +67,6 @@ impl AttentionBlock {
         let always = [&self.ln_weight, &self.ln_bias, &self.proj_weight, &self.proj_bias, &self.qkv_weight];
         always.into_iter().chain(&self.qkv_bias).cloned().collect()
     }
-}
-
-/// The parameters of [`mlp_block`].
-#[derive(Debug, Clone)]
-pub struct MlpBlock {
-    /// Of the layer norm, `[C]`.
-    pub ln_weight: Tensor,
-    /// Of the layer norm, `[C]`.
-    pub ln_bias: Tensor,
-    /// Added to the variance.
-    pub eps: f64,
-    /// `[C, M]`, to the width M of the middle.
-    pub fc_weight: Tensor,
-    /// `[M]`.
-    pub fc_bias: Tensor,
-    /// `[M, C]`, back to the residual stream.
-    pub proj_weight: Tensor,
-    /// `[C]`.
-    pub proj_bias: Tensor,
 }
 
 /// `x + dropout(gelu(layer_norm(x) W₁ + b₁) W₂ + b₂)`, with GPT-2's GELU; `[…, C]` → `[…, C]`.

@@ -5,17 +5,8 @@ use candle_core::Tensor;
 use gpt_lab_cpu::dropout::Mask;
 
 use super::custom::{Op, fast};
-use super::reference;
+use super::{Dropout, reference};
 use crate::{Error, Result};
-
-/// The values to drop: each with probability `p`, drawn from `seed`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
-    /// Probability of being set to zero, in `[0, 1]`.
-    pub p: f64,
-    /// The same seed drops the same elements.
-    pub seed: u64,
-}
 
 impl Dropout {
     /// The mask, or an error for a `p` that is no probability.

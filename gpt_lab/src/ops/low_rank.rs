@@ -5,32 +5,8 @@ use gpt_lab_cpu::linear::Weight;
 use gpt_lab_cpu::low_rank::{Update, backward, forward};
 
 use super::custom::{Op, Values, fast};
-use super::{Dropout, dropout, linear, linear_transposed};
+use super::{Dropout, LowRank, Projection, dropout, linear, linear_transposed};
 use crate::Result;
-
-/// A linear layer's weight, bias and layout.
-#[derive(Debug, Clone)]
-pub struct Projection {
-    /// `[n_in, n_out]`, or `[n_out, n_in]` if `transposed`.
-    pub weight: Tensor,
-    /// `[n_out]`.
-    pub bias: Option<Tensor>,
-    /// The weight is stored output first, as PyTorch's `nn.Linear` has it.
-    pub transposed: bool,
-}
-
-/// The update of a projection, `s · (drop(x) Aᵀ) Bᵀ`.
-#[derive(Debug, Clone)]
-pub struct LowRank {
-    /// A, `[r, n_in]`.
-    pub a: Tensor,
-    /// B, `[n_out, r]`.
-    pub b: Tensor,
-    /// s.
-    pub scale: f64,
-    /// The dropout of `x` on its way into A; the projection itself gets all of it.
-    pub dropout: Option<Dropout>,
-}
 
 /// `y = x W + b + s · (drop(x) Aᵀ) Bᵀ`.
 ///

@@ -12,6 +12,7 @@
 //! candle-nn has fused versions of some of these (`layer_norm`, `softmax_last_dim`) that cut the gradient without a
 //! word. None of them is used here.
 
+mod arguments;
 pub mod attention;
 mod block;
 mod cross_entropy;
@@ -28,10 +29,11 @@ mod parameters;
 pub mod reference;
 mod softmax;
 
+pub use arguments::{AttentionBlock, Dropout, LowRank, MlpBlock, Projection};
 pub use attention::causal_attention;
-pub use block::{AttentionBlock, MlpBlock, attention_block, mlp_block};
+pub use block::{attention_block, mlp_block};
 pub use cross_entropy::{cross_entropy, log_probs};
-pub use dropout::{Dropout, dropout};
+pub use dropout::dropout;
 pub use embedding::embedding;
 pub use gelu::{gelu, gelu_exact};
 pub(crate) use gpt_lab_cpu::cached_attention::{KeysValues as Kept, Query};
@@ -41,7 +43,7 @@ pub use ids::{IGNORE_INDEX, ids_to_vec};
 pub(crate) use int8::Int8Matrix;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_transposed};
-pub use low_rank::{LowRank, Projection, low_rank};
+pub use low_rank::low_rank;
 pub(crate) use parameters::collecting;
 pub use reference::log_sigmoid;
 pub use softmax::softmax;

@@ -62,7 +62,8 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sockets::{Via, testing};
+    use super::super::sockets::testing;
+    use super::super::wire::Via;
     use super::*;
     use serde_json::json;
 

@@ -31,7 +31,7 @@ use outbox::Outbox;
 use queries::{Query, Question};
 use request::{Incoming, Origin, Request};
 use serde_json::json;
-use sockets::{Outgoing, Via};
+use sockets::Outgoing;
 use std::collections::VecDeque;
 use std::os::unix::process::parent_id;
 use std::path::Path;
@@ -39,6 +39,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use wire::Via;
 
 /// Time between two looks at whether Jupyter still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! The way out: messages of the kernel to its clients.
 
 use super::request::Origin;
-use super::sockets::{Outgoing, Via};
-use super::wire::Message;
+use super::sockets::Outgoing;
+use super::wire::{Message, Via};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 

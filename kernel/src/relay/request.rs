@@ -5,8 +5,8 @@
 //! as `parent_header`, loses the fields that the crate does not know (`subshell_id`); and a reply always has all of its
 //! fields, so that an aborted cell would have the count 0 and look as if it had run.
 
-use super::sockets::Via;
 use super::wire::Message;
+use super::wire::Via;
 use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
 //! The kernel's five ZeroMQ sockets, each served by tasks of its own, so that none waits for another.
 
 use super::request::Incoming;
-use super::wire::{Key, Message};
+use super::wire::{Key, Message, Via};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::Path;
@@ -10,14 +10,6 @@ use zeromq::{PubSocket, RepSocket, RouterSocket, Socket, SocketRecv, SocketSend,
 
 /// The signature of messages.
 const SCHEME: &str = "hmac-sha256";
-
-/// The sockets that requests come in by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    Shell,
-    Control,
-    Stdin,
-}
 
 /// The sending sides.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The relay with neither sockets nor an engine.
 
 use super::sockets::testing;
-use super::wire::Message;
+use super::wire::{Message, Via};
 use super::*;
 use serde_json::Value;
 

@@ -42,6 +42,14 @@ impl Key {
 }
 
 /// A message and the client that it comes from or goes to.
+/// The sockets that requests come in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    Shell,
+    Control,
+    Stdin,
+}
+
 #[derive(Debug, Clone)]
 pub struct Message {
     /// Routing frames of a client.
