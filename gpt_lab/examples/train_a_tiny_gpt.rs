@@ -27,7 +27,8 @@ pub fn main() -> Result<()> {
     let write = GenerateConfig { max_new_tokens: 120, ..Default::default() };
     println!("{}\n", generate(&model, &tokenizer, "A model", &write)?);
 
-    let config = TrainConfig { length: Length::Steps(300), batch_size: 8, lr: 3e-3, ..Default::default() };
+    let schedule = Schedule::warmup_cosine(3e-3, 400);
+    let config = TrainConfig { length: Length::Steps(400), batch_size: 8, lr: 3e-3, schedule, ..Default::default() };
     let history = train(&model, &data, &config, &mut TerminalProgress::new())?;
     let written = generate(&model, &tokenizer, "A model", &write)?;
     println!("{history}\n\n{written}");

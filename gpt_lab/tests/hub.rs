@@ -1,5 +1,5 @@
-//! The Hub, played by a server on this machine: what is asked, what lies in the cache, and everything that goes wrong on the
-//! way.
+//! The Hub, played by a server on this machine: what is asked, what lies in the cache, and everything that goes wrong
+//! on the way.
 
 mod hub_support;
 

@@ -112,6 +112,12 @@ impl GenerateConfig {
     /// # Errors
     /// [`Error::InvalidArgument`].
     pub fn validate(&self) -> Result<()> {
+        self.validate_choice()?;
+        self.validate_counts()
+    }
+
+    /// The ranges of what decides about one token or one beam.
+    fn validate_choice(&self) -> Result<()> {
         let bad = |argument, value: String, expected: &str| Err(Error::argument(argument, value, expected));
         if !(self.temperature >= COLDEST && (self.temperature as f32).is_finite()) {
             let expected = "a number from 1e-6 on; do_sample = false always takes the likeliest token";
@@ -133,6 +139,12 @@ impl GenerateConfig {
         if !self.length_penalty.is_finite() {
             return bad("length_penalty", self.length_penalty.to_string(), "a finite number");
         }
+        Ok(())
+    }
+
+    /// The numbers of texts: how many are followed, how many are given back.
+    fn validate_counts(&self) -> Result<()> {
+        let bad = |argument, value: String, expected: &str| Err(Error::argument(argument, value, expected));
         if self.num_beams == 0 {
             return bad("num_beams", "0".into(), "at least 1");
         }

@@ -173,7 +173,11 @@ impl Gpt2Config {
     }
 
     fn validate_in(&self, context: &str) -> Result<()> {
-        let fail = |detail: String| Err(Error::InvalidConfig { context: context.to_string(), detail });
+        let problem = self.problem_of_sizes().or_else(|| self.problem_of_settings());
+        problem.map_or(Ok(()), |detail| Err(Error::InvalidConfig { context: context.to_string(), detail }))
+    }
+
+    fn problem_of_sizes(&self) -> Option<String> {
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("n_positions", self.n_positions),
@@ -183,37 +187,35 @@ impl Gpt2Config {
             ("n_inner", self.n_inner()),
         ];
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return fail(format!("{name} is 0, it must be at least 1"));
+            return Some(format!("{name} is 0, it must be at least 1"));
         }
         if let Some((name, size)) = sizes.iter().find(|(_, size)| *size > 1 << 24) {
-            return fail(format!("{name} is {size}, more than any GPT-2 has"));
+            return Some(format!("{name} is {size}, more than any GPT-2 has"));
         }
-        if !self.n_embd.is_multiple_of(self.n_head) {
-            let (n_embd, n_head) = (self.n_embd, self.n_head);
-            return fail(format!("n_embd = {n_embd} is not divisible by n_head = {n_head}"));
-        }
+        let (n_embd, n_head) = (self.n_embd, self.n_head);
+        let fits = n_embd.is_multiple_of(n_head);
+        (!fits).then(|| format!("n_embd = {n_embd} is not divisible by n_head = {n_head}"))
+    }
+
+    fn problem_of_settings(&self) -> Option<String> {
         let dropouts =
             [("resid_pdrop", self.resid_pdrop), ("embd_pdrop", self.embd_pdrop), ("attn_pdrop", self.attn_pdrop)];
         if let Some((name, p)) = dropouts.iter().find(|(_, p)| !(0.0..=1.0).contains(p)) {
-            return fail(format!("{name} is {p}, it must be between 0 and 1"));
+            return Some(format!("{name} is {p}, it must be between 0 and 1"));
         }
         if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon.is_finite()) {
-            return fail(format!("layer_norm_epsilon is {}, it must be positive", self.layer_norm_epsilon));
+            return Some(format!("layer_norm_epsilon is {}, it must be positive", self.layer_norm_epsilon));
         }
         if !(self.initializer_range >= 0.0 && self.initializer_range.is_finite()) {
-            return fail(format!("initializer_range is {}, it must not be negative", self.initializer_range));
+            return Some(format!("initializer_range is {}, it must not be negative", self.initializer_range));
         }
         if self.lm_head_bias && self.tie_word_embeddings {
-            return fail("lm_head_bias needs an output head of its own (tie_word_embeddings = false)".to_string());
+            return Some("lm_head_bias needs an output head of its own (tie_word_embeddings = false)".to_string());
         }
-        match Activation::named(&self.activation_function) {
-            Some(_) => Ok(()),
-            None => fail(format!(
-                "activation_function `{}` is not one of {}",
-                self.activation_function,
-                Activation::NAMES.map(|(name, _)| name).join(", ")
-            )),
-        }
+        let name = &self.activation_function;
+        let names = || Activation::NAMES.map(|(name, _)| name).join(", ");
+        let known = Activation::named(name).is_some();
+        (!known).then(|| format!("activation_function `{name}` is not one of {}", names()))
     }
 
     /// Width inside the MLP.

@@ -118,7 +118,8 @@ impl Gpt2 {
     ///
     /// ```
     /// use gpt_lab::prelude::*;
-    /// let config = Gpt2Config { vocab_size: 5, n_positions: 4, n_embd: 6, n_layer: 1, n_head: 2, ..Default::default() };
+    /// let sizes = Gpt2Config { vocab_size: 5, n_positions: 4, n_embd: 6, ..Default::default() };
+    /// let config = Gpt2Config { n_layer: 1, n_head: 2, ..sizes };
     /// let (model, ids) = (Gpt2::new(&config, 0)?, Tensor::new(&[[1u32, 2, 3]], &Device::Cpu)?);
     /// assert_eq!(model.forward(&ids, &mut Pass::eval())?.dims(), [1, 3, 5]);
     /// let mut cache = model.new_cache(1)?;

@@ -5,8 +5,8 @@ pub(crate) fn el(tag: &str, style: &str, children: impl AsRef<str>) -> String {
     format!("<{tag} style=\"{style}\">{}</{tag}>", children.as_ref())
 }
 
-/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and so
-/// on.
+/// Text for HTML and SVG, in elements and in quoted attributes. Control characters, which XML forbids, become `␀` and
+/// so on.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

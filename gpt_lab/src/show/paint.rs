@@ -80,7 +80,8 @@ pub(super) fn card(width: f64, height: f64, body: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"{SANS}\" font-size=\"12\" fill=\"#333\">\
-         <rect x=\"0.5\" y=\"0.5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"6\" fill=\"#fff\" stroke=\"#ddd\"/>{body}</svg>\n",
+         <rect x=\"0.5\" y=\"0.5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"6\" fill=\"#fff\" \
+         stroke=\"#ddd\"/>{body}</svg>\n",
         width - 1.0,
         height - 1.0,
     )
@@ -115,7 +116,8 @@ pub(super) fn cells(
     let paths: String = paths.iter().map(|(fill, path)| format!("<path fill=\"{fill}\" d=\"{path}\"/>")).collect();
     let ((x, y), (width, height)) = (at, cell);
     format!(
-        "<g transform=\"translate({x:.2} {y:.2}) scale({width:.4} {height:.4})\" shape-rendering=\"crispEdges\">{paths}</g>\
+        "<g transform=\"translate({x:.2} {y:.2}) scale({width:.4} {height:.4})\" \
+         shape-rendering=\"crispEdges\">{paths}</g>\
          <rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{:.2}\" height=\"{:.2}\" fill=\"none\" stroke=\"#bbb\"/>",
         width * columns as f64,
         height * rows as f64

@@ -62,8 +62,8 @@ fn train(model: &Gpt2, ids: &Tensor, hyper: &Value, decay_on: &Value) -> (Vec<f6
     (losses, norms)
 }
 
-/// Sum and sum of squares of every trained tensor, in f64. The bias of the keys has no gradient but rounding noise; the case
-/// leaves it out and names the two other thirds.
+/// Sum and sum of squares of every trained tensor, in f64. The bias of the keys has no gradient but rounding noise; the
+/// case leaves it out and names the two other thirds.
 fn checksums(case: &Case, report: &mut Report, run: &str, model: &Gpt2, expected: &serde_json::Map<String, Value>) {
     let mut ours: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     for param in model.params() {
