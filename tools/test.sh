@@ -9,7 +9,7 @@
 # dev (the unit tests of `check`, which compile quickly after a change), the session directory.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-ALL="format set-up lints doc kernel crates python"
+ALL="format set-up lints doc portable kernel crates python"
 CHECK="format lints doc unit"
 failed=()
 # A third of the building time, for nothing that a test would notice.
@@ -28,6 +28,22 @@ documentation() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile kernel --workspace --no-deps
 }
 
+# The arithmetic for another processor, and its plain path under Miri, where the toolchain has what these need.
+portable() {
+    local target=aarch64-unknown-linux-gnu
+    if [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
+        cargo clippy --locked --profile kernel -p gpt_lab_cpu --all-targets --target "$target" -- -D warnings || return
+    else
+        echo "not checked for $target: rustup target add $target"
+    fi
+    if cargo +nightly miri --version >/dev/null 2>&1; then
+        MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" \
+            cargo +nightly miri test --locked -p gpt_lab_cpu --lib
+    else
+        echo "not run under Miri: rustup toolchain install nightly --component miri"
+    fi
+}
+
 python_tests() {
     .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt -c tools/constraints.txt &&
         .venv/bin/python -m pytest "$@"
@@ -40,6 +56,7 @@ section() {
     lints) run "$1" cargo clippy --locked --profile kernel --workspace --all-targets -- -D warnings ;;
     doc) run "$1" documentation ;;
     unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width --test lessons ;;
+    portable) run "$1" portable ;;
     kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel ;;
     # All at once: cargo would build what they share again for each, with other features.
     crates) run "$1" cargo test --locked --release --workspace --exclude gpt_lab_kernel --no-fail-fast ;;
