@@ -231,7 +231,7 @@ mod tests {
             let alone: Vec<f32> = w.chunks(x.len()).map(|w| dot(unit, x, w)).collect();
             assert_eq!(together.to_vec(), alone, "{} numbers with {unit:?}", x.len());
         }
-        for n in [1, 16, 45] {
+        for n in [1, 16, 21] {
             let x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
             let w: Vec<f32> = (0..OUTPUTS * n).map(|i| (i as f32 * 0.11).cos()).collect();
             let whole: Vec<i8> = (0..OUTPUTS * n).map(|i| (i * 37 % 255) as i8).collect();
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_row_gives_the_same_bits_alone_and_among_others() {
-        let (n_in, n_out) = if cfg!(miri) { (40, 50) } else { (400, 500) };
+        let (n_in, n_out) = if cfg!(miri) { (18, 6) } else { (400, 500) };
         let x: Vec<f32> = (0..3 * n_in).map(|i| (i as f32 * 0.37).sin()).collect();
         let w: Vec<f32> = (0..n_in * n_out).map(|i| (i as f32 * 0.11).cos()).collect();
         for product in [multiply, multiply_transposed] {
