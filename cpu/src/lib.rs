@@ -20,14 +20,19 @@
 //! Matrices lie row after row. Letters in shapes as in `gpt_lab`: `B` batch, `T` time, `C` width, `H` heads,
 //! `D = C / H` head size, `V` vocabulary. A size that does not fit is a mistake of the caller's and panics.
 //!
-//! This crate has the lab's only `unsafe`, each with its argument: around gemm, in tiles, and for the process's settings.
-//! [Miri](https://github.com/rust-lang/miri) runs the tests with the unit that every CPU has:
+//! This crate has the only `unsafe` below `gpt_lab`, each with its argument: around gemm, in tiles, and for the settings
+//! of the process. [Miri](https://github.com/rust-lang/miri) runs the tests with the unit that every CPU has,
 //!
 //! ```text
-//! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" cargo +nightly miri test -p gpt_lab_cpu --lib
+//! export MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows"
+//! cargo +nightly miri test -p gpt_lab_cpu --lib
 //! ```
 //!
-//! and a machine of one kind checks the code for another: `cargo clippy -p gpt_lab_cpu --target aarch64-unknown-linux-gnu`.
+//! and the code for another kind of machine is checked by
+//!
+//! ```text
+//! cargo clippy -p gpt_lab_cpu --all-targets --target aarch64-unknown-linux-gnu
+//! ```
 
 #![deny(missing_docs, clippy::undocumented_unsafe_blocks)]
 
