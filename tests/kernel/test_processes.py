@@ -192,7 +192,8 @@ def test_the_template_is_never_written_even_when_a_learner_edits_gpt_lab(tmp_pat
     """In a copy of the project, where the edit hurts nobody: the kernel is told of the copy by its environment."""
     copy = tmp_path / "project"
     copy.mkdir()
-    for name in ("gpt_lab", "Cargo.toml", "Cargo.lock", "kernel", "notebooks"):
+    # Every member of the workspace, since cargo wants to see them all.
+    for name in ("gpt_lab", "cpu", "cli", "world", "bench", "Cargo.toml", "Cargo.lock", "kernel", "notebooks"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, copy_function=shutil.copy2)
@@ -208,10 +209,10 @@ def test_the_template_is_never_written_even_when_a_learner_edits_gpt_lab(tmp_pat
     before = fingerprint(template)
     lab = Lab(argv=[str(KERNEL), "--connection-file", "{connection_file}"], env=env, cwd=copy / "notebooks")
     lab.run("let a = vec![1.0f32; 3];").ok()
-    param = copy / "gpt_lab/src/param.rs"
-    param.write_text(param.read_text() + "\n/// Added by a learner.\npub fn added_by_a_learner() -> u32 {\n    77\n}\n")
+    files = copy / "gpt_lab/src/core/files.rs"
+    files.write_text(files.read_text() + "\n/// Added by a learner.\npub fn added_by_a_learner() -> u32 {\n    77\n}\n")
     root = copy / "gpt_lab/src/lib.rs"
-    root.write_text(root.read_text() + "\npub use param::added_by_a_learner;\n")
+    root.write_text(root.read_text() + "\npub use crate::core::files::added_by_a_learner;\n")
     lab.restart()
     cell = lab.run("gpt_lab::added_by_a_learner()", timeout=600)
     assert cell.ok().results[0]["data"]["text/plain"] == "77", "the edited crate is used"
