@@ -4,7 +4,7 @@
 //! cargo run --release -p gpt_lab --example lora
 //! ```
 //!
-//! What one sees: a twentieth of the parameters trains; the base model does not answer; with the adapter it does; with
+//! What one sees: a twelfth of the parameters trains; the base model does not answer; with the adapter it does; with
 //! the adapter off it is the base model again.
 
 use gpt_lab::prelude::*;
