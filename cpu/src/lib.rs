@@ -20,8 +20,8 @@
 //! Matrices lie row after row. Letters in shapes as in `gpt_lab`: `B` batch, `T` time, `C` width, `H` heads,
 //! `D = C / H` head size, `V` vocabulary. A size that does not fit is a mistake of the caller's and panics.
 //!
-//! This crate has the only `unsafe` below `gpt_lab`, each with its argument: around gemm, in tiles, and for the settings
-//! of the process. [Miri](https://github.com/rust-lang/miri) runs the tests with the unit that every CPU has,
+//! This crate has the only `unsafe` below `gpt_lab`, each with its argument: around gemm, in tiles, and for the
+//! settings of the process. [Miri](https://github.com/rust-lang/miri) runs the tests with the unit that every CPU has,
 //!
 //! ```text
 //! export MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows"

@@ -13,11 +13,11 @@ pub struct Attention {
     pub c_attn: Linear,
     /// Back to the residual stream, `[C, C]`.
     pub c_proj: Linear,
-    /// H.
+    /// Number of heads, H.
     pub n_head: usize,
     /// The factor on the scores, usually `1 / √D`.
     pub scale: f64,
-    /// The place of its block, whose keys and values a cache keeps.
+    /// Index of its block, under which a cache keeps its keys and values.
     layer: usize,
     pub(super) attn_pdrop: f64,
     pub(super) resid_pdrop: f64,

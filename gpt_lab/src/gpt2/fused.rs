@@ -1,7 +1,8 @@
-//! A transformer block as two operations instead of eleven: for training, and for prompts of many tokens.
+//! A transformer block as two operations instead of one for each layer: for training without adapters, and for
+//! prompts of many tokens.
 //!
-//! The numbers are those of [`Block::forward`] layer by layer, bit for bit, so that an adapter that adds nothing
-//! changes nothing.
+//! The numbers are those of [`Block::forward`] layer by layer, bit for bit: adding an adapter whose B is zero, which
+//! takes the slow path, does not change a bit.
 
 use candle_core::{D, Tensor};
 
@@ -14,7 +15,7 @@ use crate::ops::{self, AttentionBlock, MlpBlock};
 use crate::{Param, Pass, Result};
 
 impl Block {
-    /// `[B, T, C]` → `[B, T, C]`; none where the layers are needed one by one: for adapters, a cache, weights in 8
+    /// `[B, T, C]` → `[B, T, C]`; `None` where the layers are needed one by one: for adapters, a cache, weights in 8
     /// bits, another activation, or so few rows that single layers are faster.
     pub(super) fn fused(&self, x: &Tensor, pass: &mut Pass) -> Result<Option<Tensor>> {
         let few = x.elem_count() <= ops::FEW * x.dim(D::Minus1)?;

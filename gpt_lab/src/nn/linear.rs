@@ -36,13 +36,14 @@ impl Linear {
         Ok(Linear { weight, bias, transposed: false, adapters: AdapterSlot::default() })
     }
 
-    /// `x W + b + Σ s (drop(x) Aᵀ) Bᵀ`, the sum over the active adapters; `[…, n_in]` → `[…, n_out]`.
+    /// `x W + b + Σ s (drop(x) Aᵀ) Bᵀ`, the sum over the active adapters; `[…, n_in]` → `[…, n_out]`. A weight that is
+    /// stored output first enters as `Wᵀ`.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let adapters = self.adapters.active();
         let Some((first, others)) = adapters.split_first() else {
             return self.weight.project(x, self.bias.as_ref(), self.transposed); // x W + b
         };
-        let mut y = self.fused(x, first, pass)?; // x W + b + s (drop(x) Aᵀ) Bᵀ in one operation
+        let mut y = self.with_first_adapter(x, first, pass)?; // x W + b + s (drop(x) Aᵀ) Bᵀ in one operation
         for Adapter { a, b, scale, dropout } in others {
             let x = apply(x, pass.draw_for_adapter(*dropout))?; // […, n_in]
             let hidden = (ops::linear_transposed(&x, &a.tensor(), None)? * *scale)?; // s drop(x) Aᵀ, […, r]
@@ -79,10 +80,17 @@ impl Linear {
         }
         let weight = self.weight.to_int8(self.transposed)?;
         let bias = self.bias.as_ref().map(Param::frozen_copy).transpose()?;
+        // Weights in 8 bits are stored output first.
         Ok(Linear { weight, bias, transposed: true, adapters: AdapterSlot::default() })
     }
 
-    fn fused(&self, x: &Tensor, Adapter { a, b, scale, dropout }: &Adapter, pass: &mut Pass) -> Result<Tensor> {
+    /// `x W + b + s (drop(x) Aᵀ) Bᵀ` as one operation.
+    fn with_first_adapter(
+        &self,
+        x: &Tensor,
+        Adapter { a, b, scale, dropout }: &Adapter,
+        pass: &mut Pass,
+    ) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(Param::tensor);
         let projection = Projection { weight: self.weight.tensor(), bias, transposed: self.transposed };
         let dropout = pass.draw_for_adapter(*dropout);

@@ -42,8 +42,7 @@ impl<'a> Pass<'a> {
         Pass { dropout: Some(Masks { rng: rng.into(), adapters_only: true }), ..Pass::eval() }
     }
 
-    /// Evaluation of a text's continuation: row `i` of the input follows what the cache holds in its row `rows[i]`, and
-    /// is kept there too.
+    /// Evaluation with a cache: row `i` of the input continues row `rows[i]` of the cache and is appended to it.
     pub fn cached(cache: &'a mut KvCache, rows: &'a [usize]) -> Self {
         Pass { cache: Some(CacheRows::new(cache, rows)), ..Pass::eval() }
     }
@@ -68,7 +67,7 @@ impl<'a> Pass<'a> {
         self.dropout.is_some()
     }
 
-    /// The dropout of one layer of the model: a fresh mask, or none where nothing is to be dropped.
+    /// Probability and seed of a fresh dropout mask for one layer of the model; `None` where nothing is to be dropped.
     pub fn draw(&mut self, p: f64) -> Option<ops::Dropout> {
         let masks = self.dropout.as_mut().filter(|masks| p > 0.0 && !masks.adapters_only)?;
         Some(ops::Dropout { p, seed: masks.rng.next_u64() })
@@ -90,7 +89,7 @@ impl<'a> Pass<'a> {
         self.cache.is_some()
     }
 
-    /// True if nothing is asked of the attention but its result, so that a whole block may be one operation.
+    /// True without a cache and without a record of attention weights, so that a whole block may be one operation.
     pub(crate) fn is_plain(&self) -> bool {
         self.cache.is_none() && self.attentions.is_none()
     }

@@ -18,12 +18,12 @@ use crate::Result;
 /// A last axis that does not divide into 3 · `n_head`.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// // Two positions with equal scores: each takes the mean of the values 4 and 8 that it sees.
 /// let qkv = Tensor::new(&[[[0f32, 1.0, 4.0], [0.0, 1.0, 8.0]]], &Device::Cpu)?;
 /// let y = ops::causal_attention(&qkv, 1, 1.0, None)?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [4.0, 6.0]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn causal_attention(qkv: &Tensor, n_head: usize, scale: f64, dropout: Option<Dropout>) -> Result<Tensor> {
     let (b, t, width) = qkv.dims3()?;
@@ -48,11 +48,11 @@ pub fn causal_attention(qkv: &Tensor, n_head: usize, scale: f64, dropout: Option
 /// A last axis that does not divide into 3 · `n_head`.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let qkv = Tensor::new(&[[[0f32, 1.0, 4.0], [0.0, 1.0, 8.0]]], &Device::Cpu)?;
 /// let weights = ops::attention::probabilities(&qkv, 1, 1.0)?;
 /// assert_eq!(weights.flatten_all()?.to_vec1::<f32>()?, [1.0, 0.0, 0.5, 0.5]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn probabilities(qkv: &Tensor, n_head: usize, scale: f64) -> Result<Tensor> {
     reference::attention_weights(qkv, n_head, scale)

@@ -20,7 +20,7 @@ use crate::Result;
 /// Shapes that do not fit together.
 ///
 /// ```
-/// # use gpt_lab::{Result, Rng, ops};
+/// # use gpt_lab::{Rng, ops};
 /// let normal = |shape: &[usize]| Rng::new(1).normal_tensor(0.0, 1.0, shape);
 /// let block = ops::AttentionBlock {
 ///     ln_weight: normal(&[4])?,
@@ -36,7 +36,7 @@ use crate::Result;
 /// let x = normal(&[1, 3, 4])?;
 /// let y = ops::attention_block(&x, &block, None, None)?;
 /// assert!(ops::max_difference(&y, &ops::reference::attention_block(&x, &block, None, None)?)? < 1e-5);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn attention_block(
     x: &Tensor,
@@ -78,7 +78,7 @@ impl AttentionBlock {
 /// Shapes that do not fit together.
 ///
 /// ```
-/// # use gpt_lab::{Result, Rng, ops};
+/// # use gpt_lab::{Rng, ops};
 /// let normal = |shape: &[usize]| Rng::new(1).normal_tensor(0.0, 1.0, shape);
 /// let block = ops::MlpBlock {
 ///     ln_weight: normal(&[4])?,
@@ -92,7 +92,7 @@ impl AttentionBlock {
 /// let x = normal(&[3, 4])?;
 /// let y = ops::mlp_block(&x, &block, None)?;
 /// assert!(ops::max_difference(&y, &ops::reference::mlp_block(&x, &block, None)?)? < 1e-5);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn mlp_block(x: &Tensor, block: &MlpBlock, dropout: Option<Dropout>) -> Result<Tensor> {
     let (Ok(c), Ok((_, m))) = (x.dim(D::Minus1), block.fc_weight.dims2()) else {

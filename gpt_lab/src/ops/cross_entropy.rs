@@ -17,11 +17,11 @@ use crate::Result;
 /// An id that is neither, and a batch in which nothing is kept (its mean would be 0/0).
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let logits = Tensor::new(&[[0f32, 0.0], [1e4, 0.0]], &Device::Cpu)?;
 /// let loss = ops::cross_entropy(&logits, &Tensor::new(&[0i64, ops::IGNORE_INDEX], &Device::Cpu)?)?;
 /// assert_eq!(loss.to_scalar::<f32>()?, 2f32.ln());
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if !fast(&[logits]) {
@@ -52,11 +52,11 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// An id that is neither.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let logits = Tensor::new(&[[0f32, 0.0], [1e4, 0.0]], &Device::Cpu)?;
 /// let log_probs = ops::log_probs(&logits, &Tensor::new(&[0u32, 1], &Device::Cpu)?)?;
 /// assert_eq!(log_probs.to_vec1::<f32>()?, [0.5f32.ln(), -1e4]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn log_probs(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if !fast(&[logits]) {

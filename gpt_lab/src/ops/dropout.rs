@@ -27,11 +27,11 @@ impl Dropout {
 /// `p` outside `[0, 1]`.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{DType, Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{DType, Device, Tensor}, ops};
 /// let y = ops::dropout(&Tensor::ones(1000, DType::F32, &Device::Cpu)?, 0.5, 7)?.to_vec1::<f32>()?;
 /// assert!(y.iter().all(|y| [0.0, 2.0].contains(y)));
 /// assert!((900.0..1100.0).contains(&y.iter().sum::<f32>()));
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
     if !fast(&[x]) || p == 0.0 {

@@ -17,11 +17,11 @@ use crate::Result;
 /// An id that the table has no row for.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let table = Tensor::new(&[[0f32, 1.0], [2.0, 3.0]], &Device::Cpu)?;
 /// let y = ops::embedding(&table, &Tensor::new(&[1u32, 1, 0], &Device::Cpu)?)?;
 /// assert_eq!(y.to_vec2::<f32>()?, [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     if !fast(&[weight]) {

@@ -11,10 +11,10 @@ use crate::Result;
 /// GPT-2's GELU (`gelu_new`): `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, element by element, any shape.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let y = ops::gelu(&Tensor::new(&[0f32, 1.0, -30.0], &Device::Cpu)?)?.to_vec1::<f32>()?;
 /// assert!(y[0] == 0.0 && (y[1] - 0.841_192).abs() < 1e-6 && y[2].abs() < 1e-30);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if !fast(&[x]) {
@@ -28,10 +28,10 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// The exact GELU (`gelu` in Hugging Face's configurations): `½ x (1 + erf(x / √2))`, element by element, any shape.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let y = ops::gelu_exact(&Tensor::new(&[0f32, 1.0], &Device::Cpu)?)?.to_vec1::<f32>()?;
 /// assert!(y[0] == 0.0 && (y[1] - 0.841_345).abs() < 1e-6);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn gelu_exact(x: &Tensor) -> Result<Tensor> {
     if !fast(&[x]) {

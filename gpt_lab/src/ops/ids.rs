@@ -13,10 +13,10 @@ pub const IGNORE_INDEX: i64 = -100;
 /// [`Error::InvalidArgument`] for numbers that are not integers.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let ids = Tensor::new(&[[1u32, 2], [3, 4]], &Device::Cpu)?;
 /// assert_eq!(ops::ids_to_vec(&ids)?, [1, 2, 3, 4]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn ids_to_vec(ids: &Tensor) -> Result<Vec<i64>> {
     if !matches!(ids.dtype(), DType::U8 | DType::U32 | DType::I64) {

@@ -12,11 +12,11 @@ use crate::Result;
 /// Shapes: `x` is `[…, C]`, `weight` and `bias` are `[C]`, the result is `[…, C]`.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let of = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu);
 /// let y = ops::layer_norm(&of([3.0, 7.0])?, &of([1.0, 2.0])?, &of([0.0, 10.0])?, 0.0)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [-1.0, 12.0]); // mean 5, deviation 2
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     if !fast(&[x, weight, bias]) || weight.dims() != &x.dims()[x.rank().saturating_sub(1)..] || x.elem_count() == 0 {

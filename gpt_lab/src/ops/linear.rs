@@ -17,11 +17,11 @@ use crate::Result;
 /// Shapes that do not fit together.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let weight = Tensor::new(&[[1f32, 0.0, 2.0], [0.0, 1.0, 3.0]], &Device::Cpu)?;
 /// let y = ops::linear(&Tensor::new(&[1f32, 10.0], &Device::Cpu)?, &weight, None)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [1.0, 10.0, 32.0]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     if !suits(x, weight, bias, 0) {
@@ -38,11 +38,11 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// Shapes that do not fit together.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let weight = Tensor::new(&[[1f32, 0.0], [0.0, 1.0], [2.0, 3.0]], &Device::Cpu)?;
 /// let y = ops::linear_transposed(&Tensor::new(&[1f32, 10.0], &Device::Cpu)?, &weight, None)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [1.0, 10.0, 32.0]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn linear_transposed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     if !suits(x, weight, bias, 1) {

@@ -17,13 +17,13 @@ use crate::Result;
 /// Shapes that do not fit together.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let of = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, &Device::Cpu);
 /// let projection = ops::Projection { weight: of(&[1.0, 2.0], (2, 1))?, bias: None, transposed: false };
 /// let update = ops::LowRank { a: of(&[1.0, 1.0], (1, 2))?, b: of(&[2.0], (1, 1))?, scale: 0.5, dropout: None };
 /// let y = ops::low_rank(&of(&[1.0, 2.0], (1, 2))?, &projection, &update)?;
 /// assert_eq!(y.to_vec2::<f32>()?, [[5.0 + 0.5 * 3.0 * 2.0]]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn low_rank(x: &Tensor, projection: &Projection, update: &LowRank) -> Result<Tensor> {
     if !suits(x, projection, update) {

@@ -59,10 +59,10 @@ use crate::{Error, Result};
 /// [`Error::ShapeMismatch`] for different shapes.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let of = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu);
 /// assert_eq!(ops::max_difference(&of([1.0, 2.0])?, &of([1.5, 2.0])?)?, 0.5);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn max_difference(a: &Tensor, b: &Tensor) -> Result<f64> {
     if a.dims() != b.dims() {

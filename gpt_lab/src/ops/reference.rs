@@ -168,10 +168,10 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// is no faster version: losses take it of one number a text.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let y = ops::log_sigmoid(&Tensor::new(&[0f64, -1000.0], &Device::Cpu)?)?;
 /// assert_eq!(y.to_vec1::<f64>()?, [0.5f64.ln(), -1000.0]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn log_sigmoid(x: &Tensor) -> Result<Tensor> {
     let m = x.neg()?.relu()?.detach();

@@ -12,10 +12,10 @@ use crate::Result;
 /// Subtracting the maximum changes nothing in exact arithmetic and keeps `exp` from overflowing.
 ///
 /// ```
-/// # use gpt_lab::{Result, candle_core::{Device, Tensor}, ops};
+/// # use gpt_lab::{candle_core::{Device, Tensor}, ops};
 /// let y = ops::softmax(&Tensor::new(&[1f32, 1.0, f32::NEG_INFINITY, 1.0], &Device::Cpu)?)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [1.0 / 3.0, 1.0 / 3.0, 0.0, 1.0 / 3.0]);
-/// # Result::Ok(())
+/// # Ok::<(), gpt_lab::Error>(())
 /// ```
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     if !fast(&[x]) || x.elem_count() == 0 || x.rank() == 0 {

@@ -17,9 +17,9 @@ use crate::data::{Examples, Split};
 /// # Errors
 /// - [`InvalidArgument`](crate::Error::InvalidArgument) for impossible settings,
 ///   [`EmptyInput`](crate::Error::EmptyInput) without training rows;
-/// - [`NoGradient`](crate::Error::NoGradient) if a parameter that should train is out of the loss's reach;
+/// - [`NoGradient`](crate::Error::NoGradient) if a parameter that should train is that the loss does not depend on;
 /// - [`NotFinite`](crate::Error::NotFinite) if the loss or the gradient is; the weights are those of the step before;
-/// - those of reading and writing the checkpoint; an older one stays whole.
+/// - those of reading and writing the checkpoint; the previous one is kept.
 pub fn train<M, E>(model: &M, data: &Split<E>, config: &TrainConfig, listener: &mut dyn Listener) -> Result<History>
 where
     M: Trainable<E::Batch>,

@@ -33,7 +33,7 @@ pub fn of(computing: &[String]) -> String {
     let fast = |name: &String| {
         // In one piece: cut into several, small functions of the inner loops are not inlined, and training is a third
         // slower.
-        let pieces = if name == "gpt_lab" { "codegen-units = 1\n" } else { "" };
+        let pieces = if name.starts_with("gpt_lab") { "codegen-units = 1\n" } else { "" };
         let fast = "opt-level = 3\ndebug-assertions = false\noverflow-checks = false\n";
         format!("[profile.dev.package.{name}]\n{fast}{pieces}")
     };

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct TokenRewards {
     /// `log π_old − log π_ref`: an estimate of how far the model has moved from the reference, zero behind the end.
     pub kl: Tensor,
-    /// `−weight · kl`, plus the text's score at its last token.
+    /// The KL penalty `−weight · kl`, plus the text's score at its last token.
     pub rewards: Tensor,
 }
 

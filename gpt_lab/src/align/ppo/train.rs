@@ -23,8 +23,8 @@ const DROPOUT: u64 = 4;
 /// Trains a policy to earn the scores of `reward`: one number for each completion. Prompts are taken in random order,
 /// again and again.
 ///
-/// The same settings give the same numbers. The stop button ends the run between two steps, with the policy as it is
-/// then.
+/// The same settings give the same numbers. The stop button ends the run between two steps of the optimizer, with the
+/// policy as it is then; an iteration that was begun leaves no record.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for impossible settings, [`Error::EmptyInput`] without prompts; [`Error::NoGradient`] if
@@ -49,19 +49,20 @@ pub fn train_ppo(
         // 2. A score for each completion.
         let scores = reward(&completions)?;
         scores.iter().try_for_each(|score| run.tracker.require_finite("a score", *score))?;
-        // 3. Filter, rewards of the tokens, advantages, whitening: experience.rs has them in this order.
+        // 3. The penalty for completions that did not end, rewards of the tokens with the KL penalty, advantages,
+        // whitening: experience.rs has them in this order.
         let experience = actor.experience(completions, scores, config)?;
         let mut record = PpoRecord::new(run.tracker.step + 1, &experience)?;
         // 4. Some epochs over the completions, each in an order of its own, in minibatches.
         let mut rows: Vec<usize> = (0..experience.completions.len()).collect();
         for _ in 0..config.epochs {
             run.order.shuffle(&mut rows);
-            for rows in rows.chunks(config.mini_batch) {
+            for mini_batch in rows.chunks(config.mini_batch) {
                 if stop::interrupted() {
                     break 'run;
                 }
                 // 5. The clipped losses, their gradients, and one step of the optimizer.
-                run.step(&experience, rows, &mut record)?;
+                run.step(&experience, mini_batch, &mut record)?;
             }
         }
         // 6. The record.
