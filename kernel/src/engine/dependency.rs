@@ -7,7 +7,7 @@ pub fn line(gpt_lab: &Path) -> String {
     format!(":dep gpt_lab = {{ path = {:?} }}", gpt_lab.display().to_string())
 }
 
-/// The code of a cell, in which the line for the `gpt_lab` that is loaded already is spelt like [`line`]. Notebooks
+/// The code of a cell, in which the line for the `gpt_lab` that is loaded already is spelt like [`line()`]. Notebooks
 /// name it by a relative path, for the plain evcxr.
 pub fn in_one_spelling(code: &str, gpt_lab: &Path) -> String {
     let lines: Vec<String> = code
