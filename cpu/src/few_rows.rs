@@ -83,11 +83,8 @@ impl Weight for f32 {
 impl Weight for i8 {
     #[inline(always)]
     fn load<U: Unit>(unit: U, from: &[i8]) -> U::Sixteen {
-        let mut wide = [0f32; LANES];
-        for (wide, x) in wide.iter_mut().zip(&from[..LANES]) {
-            *wide = f32::from(*x);
-        }
-        U::Sixteen::load(unit, &wide)
+        let sixteen = from.first_chunk().expect("sixteen numbers");
+        U::Sixteen::load(unit, &unit.widen(sixteen))
     }
 }
 

@@ -22,6 +22,16 @@ pub(crate) trait Unit: Simd {
     type Eight: Lanes<Unit = Self::Half>;
 
     fn half(self) -> Self::Half;
+
+    /// Sixteen whole numbers as f32.
+    #[inline(always)]
+    fn widen(self, from: &[i8; 16]) -> [f32; 16] {
+        let mut wide = [0f32; 16];
+        for (wide, x) in wide.iter_mut().zip(from) {
+            *wide = f32::from(*x);
+        }
+        wide
+    }
 }
 
 /// AVX-512.
@@ -34,6 +44,11 @@ impl Unit for V4 {
     #[inline(always)]
     fn half(self) -> V3 {
         *self
+    }
+
+    #[inline(always)]
+    fn widen(self, from: &[i8; 16]) -> [f32; 16] {
+        pulp::cast(self.convert_i32x16_to_f32x16(self.convert_i8x16_to_i32x16(pulp::cast(*from))))
     }
 }
 
