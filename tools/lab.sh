@@ -1,8 +1,8 @@
 #!/bin/sh
-# Opens the lessons in JupyterLab. A warmed kernel is kept ready beside it and ends with it.
+# Opens the lessons in JupyterLab.
 set -eu
 cd "$(dirname "$0")/.."
-target/kernel/gpt_lab_kernel spare --watch $$ >.lab/log/spare.log 2>&1 </dev/null &
+mkdir -p .lab/log
 cd notebooks
 # JupyterLab shows pictures only in notebooks it trusts; those that came with the lab are ours.
 ../.venv/bin/python ../tools/notebooks.py --names | xargs ../.venv/bin/jupyter trust >../.lab/log/trust.log 2>&1 || true

@@ -77,7 +77,7 @@ def disk_problems(root, ready):
 
 def is_ready(root):
     """Whether an earlier set-up was finished."""
-    return (Path(root) / ".lab/template").exists() and (Path(root) / "target/kernel/gpt_lab_kernel").exists()
+    return (Path(root) / ".lab/base").exists() and (Path(root) / "target/kernel/gpt_lab_kernel").exists()
 
 
 def problems(root):

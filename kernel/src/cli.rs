@@ -1,10 +1,10 @@
 //! The commands.
 
 use crate::install::{self, Target};
+use crate::session::base;
 use crate::session::{self, Layout};
-use crate::session::{spare, template};
 use crate::sys::procs;
-use crate::{engine, relay};
+use crate::{cells, engine, relay};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,6 @@ The Jupyter kernel of gpt_lab.
   gpt_lab_kernel install [WHERE]            tell Jupyter about it; WHERE is one of
                                               --user (default), --prefix DIR, --sys-prefix
   gpt_lab_kernel prepare                    build what every session starts from
-  gpt_lab_kernel spare --watch PID          keep a warm engine ready while process PID lives
   gpt_lab_kernel clean [--after PID]        remove what dead kernels have left (once process PID is gone)
   gpt_lab_kernel --version | --help
 
@@ -33,11 +32,8 @@ pub fn run(args: &[String]) -> Result<()> {
             println!("Installed the kernel \"Rust (gpt_lab)\" in {}", place.display());
             Ok(())
         }
-        "prepare" => none(rest).and_then(|()| template::run(&Layout::find()?)),
-        "spare" => match rest {
-            [flag, pid] if flag == "--watch" => spare::keep(&Layout::find()?, process_id(pid)?),
-            _ => bail!("usage: gpt_lab_kernel spare --watch PID"),
-        },
+        "cells" => none(rest).and_then(|()| cells::run()),
+        "prepare" => none(rest).and_then(|()| prepare()),
         "clean" => clean(rest),
         "--help" | "-h" => {
             println!("{HELP}");
@@ -49,6 +45,12 @@ pub fn run(args: &[String]) -> Result<()> {
         }
         other => bail!("{other} is not a command\n\n{HELP}"),
     }
+}
+
+fn prepare() -> Result<()> {
+    let base = base::ready(&Layout::find()?, &mut |line| println!("  {line}"))?;
+    println!("Ready: {}", base.folder.display());
+    Ok(())
 }
 
 fn clean(rest: &[String]) -> Result<()> {

@@ -8,6 +8,7 @@ pub mod colour {
     pub const BLUE: &str = "\x1b[1;34m";
     pub const BOLD: &str = "\x1b[1m";
     pub const PLAIN: &str = "\x1b[0m";
+    pub const YELLOW: &str = "\x1b[1;33m";
 }
 
 /// One error of a cell.

@@ -13,16 +13,14 @@ pub type Bundle = Map<String, Value>;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToEngine {
-    /// A spare engine gets its relay: work in this directory from now on.
-    Adopt { cwd: String },
     /// Run a cell.
     Execute(Cell),
     /// Completions at a byte offset.
-    Complete { code: String, offset: usize },
+    Complete { id: u64, code: String, offset: usize },
     /// Documentation at a byte offset.
-    Inspect { code: String, offset: usize },
+    Inspect { id: u64, code: String, offset: usize },
     /// The compiler's messages about code that is not run.
-    Check { code: String },
+    Check { id: u64, code: String },
     /// The answer to [`FromEngine::InputRequest`].
     Input { value: String },
     /// First press of stop: raise the flag, stop the compiler.
@@ -70,11 +68,11 @@ pub enum FromEngine {
         expressions: Map<String, Value>,
     },
     /// Answer to [`ToEngine::Complete`]; byte offsets.
-    Completions { items: Vec<Completion>, start: usize, end: usize },
+    Completions { id: u64, items: Vec<Completion>, start: usize, end: usize },
     /// Answer to [`ToEngine::Inspect`].
-    Inspected { data: Option<Bundle> },
+    Inspected { id: u64, data: Option<Bundle> },
     /// Answer to [`ToEngine::Check`].
-    Checked { problems: Vec<Value> },
+    Checked { id: u64, problems: Vec<Value> },
 }
 
 /// One of the two text streams.
@@ -96,7 +94,7 @@ impl Stream {
 }
 
 /// One proposal of a completion.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Completion {
     pub text: String,
     pub label: String,

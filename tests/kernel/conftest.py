@@ -7,7 +7,7 @@ from client import KERNEL, STATE, Lab
 CHANNEL = r'''
 fn send_marked(line: &str) {
     send(&line.replacen('{', r#"{"marked":true,"#, 1));
-    println!("EVCXR_GPT_LAB_SENT");
+    println!("{}", std::env::var("GPT_LAB_MARK").expect("GPT_LAB_MARK is not set"));
 }
 fn send(line: &str) {
     use std::io::Write;
@@ -33,7 +33,7 @@ fn nap(milliseconds: u64) {
 @pytest.fixture(scope="session", autouse=True)
 def built():
     """Without a set-up there is nothing to test."""
-    if not KERNEL.exists() or not (STATE / "template").exists():
+    if not KERNEL.exists() or not (STATE / "base").exists():
         pytest.exit("run `make setup` first: the kernel or its session directory is missing", returncode=2)
 
 

@@ -20,8 +20,10 @@ pub fn checkpoint_saved(path: &Path, step: usize) {
     }
 }
 
-/// The mark on standard output at the place of the message before it (docs/channel.md).
-const SENT: &[u8] = b"EVCXR_GPT_LAB_SENT\n";
+/// The word that begins the lines on standard output that are meant for the kernel (docs/channel.md).
+pub(super) fn mark() -> io::Result<String> {
+    std::env::var("GPT_LAB_MARK").map_err(|_| io::ErrorKind::NotFound.into())
+}
 
 /// Writes one message. Earlier output is shown before it, later output after it.
 pub(super) fn send(message: &Value) -> io::Result<()> {
@@ -43,5 +45,5 @@ pub(super) fn send(message: &Value) -> io::Result<()> {
         *pipe = None;
         return written;
     }
-    out.write_all(SENT).and_then(|()| out.flush())
+    writeln!(out, "{}", mark()?).and_then(|()| out.flush())
 }

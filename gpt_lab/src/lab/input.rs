@@ -2,28 +2,47 @@
 
 use std::io::{self, BufRead, Write};
 
+use serde_json::json;
+
+use super::channel::mark;
 use super::frontend::{Frontend, frontend};
+use crate::core::stop::interrupted;
 
 /// Asks for a line of text and waits for it. In a notebook an input box opens below the cell. `None` at the end of the
-/// input.
+/// input, and once the learner has pressed stop.
 pub fn input(prompt: &str) -> Option<String> {
-    ask("EVCXR_INPUT_REQUEST", prompt)
+    ask(prompt, false)
 }
 
 /// As [`input`], without showing what is typed (in a notebook; a terminal shows it).
 pub fn password(prompt: &str) -> Option<String> {
-    ask("EVCXR_INPUT_REQUEST_PASSWORD", prompt)
+    ask(prompt, true)
 }
 
-/// The convention of the crate `evcxr_input`: a line on standard output, the answer on standard input.
-fn ask(command: &str, prompt: &str) -> Option<String> {
+fn ask(prompt: &str, password: bool) -> Option<String> {
+    if interrupted() {
+        return None;
+    }
+    match frontend() {
+        Frontend::Kernel => {
+            let question = json!({ "prompt": prompt, "password": password });
+            let answer = read_after(&format!("{} input {question}\n", mark().ok()?))?;
+            // An answer of several lines comes in one, as JSON.
+            serde_json::from_str(&answer).ok()
+        }
+        Frontend::PlainEvcxr => {
+            // The convention of the crate `evcxr_input`. A colon would end the prompt and a newline the command.
+            let command = if password { "EVCXR_INPUT_REQUEST_PASSWORD" } else { "EVCXR_INPUT_REQUEST" };
+            read_after(&format!("{command}:{}\n", prompt.replace(['\n', ':'], " ")))
+        }
+        Frontend::Terminal => read_after(prompt),
+    }
+}
+
+/// The next line of standard input, after a text on standard output.
+fn read_after(text: &str) -> Option<String> {
     let mut out = io::stdout().lock();
-    let asked = match frontend() {
-        // A colon would end the prompt and a newline the command.
-        Frontend::Kernel | Frontend::PlainEvcxr => writeln!(out, "{command}:{}", prompt.replace(['\n', ':'], " ")),
-        Frontend::Terminal => write!(out, "{prompt}"),
-    };
-    asked.and_then(|()| out.flush()).ok()?;
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok()?;
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line).ok()?;
     (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_string())

@@ -13,6 +13,7 @@ pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu
 
 /// A display in up to three forms. As the last expression of a cell it shows itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "a picture shows itself as the last line of a cell; elsewhere call `.show()`"]
 pub struct Picture {
     /// For terminals, and for programs that cannot show the other forms of a notebook.
     pub text: String,

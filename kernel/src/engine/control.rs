@@ -1,16 +1,21 @@
 //! Stop, heard while a cell runs.
 
 use super::place::Place;
+use super::process::SharedChild;
 use crate::protocol::ToEngine;
 use crate::sys::{lock, procs};
+use rustix::process::Signal;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Time for a program that a cell has started to end by itself after it was asked to.
+const PROGRAMS_TIME: Duration = Duration::from_secs(1);
 
 /// The running cell as the listener can influence it.
 pub struct Control {
@@ -20,23 +25,36 @@ pub struct Control {
     pub running: AtomicU64,
     /// The number of the latest cell that is to stop; it may not have begun yet.
     pub stopped: AtomicU64,
-    /// The process that runs the cells, once evcxr has started.
-    pub child: Mutex<Option<Arc<Mutex<Child>>>>,
+    /// The process that runs the cells.
+    pub child: SharedChild,
+    /// Programs that earlier cells have started: stop is not meant for them.
+    pub programs: Mutex<HashSet<i32>>,
 }
 
 impl Control {
     /// Control of an engine in which nothing runs yet.
     pub fn new(place: Place) -> Control {
-        Control { place, running: AtomicU64::new(0), stopped: AtomicU64::new(0), child: Mutex::new(None) }
+        let [running, stopped] = [(); 2].map(|()| AtomicU64::new(0));
+        Control { place, running, stopped, child: SharedChild::default(), programs: Mutex::default() }
     }
 
     fn child_pid(&self) -> Option<i32> {
-        let child = lock(&self.child).clone()?;
-        let pid = lock(&child).id() as i32;
-        Some(pid)
+        lock(&self.child).as_ref().map(|child| child.id() as i32)
     }
 
-    /// Raises the flag and keeps killing compilers until the cell has ended.
+    /// Remembers the programs that are running before a cell begins.
+    pub fn note_programs(&self) {
+        let found = self.child_pid().map(procs::descendants).unwrap_or_default();
+        *lock(&self.programs) = found.into_iter().collect();
+    }
+
+    /// True if the running cell is to stop.
+    pub fn is_stopped(&self) -> bool {
+        let running = self.running.load(Ordering::SeqCst);
+        running != 0 && self.stopped.load(Ordering::SeqCst) == running
+    }
+
+    /// Raises the flag, and ends compilers and programs until the cell has ended.
     pub fn interrupt(self: &Arc<Self>, cell: u64) {
         self.stopped.store(cell, Ordering::SeqCst);
         if self.running.load(Ordering::SeqCst) != cell {
@@ -45,21 +63,43 @@ impl Control {
         let _ = File::create(&self.place.interrupt);
         let control = self.clone();
         std::thread::spawn(move || {
+            let begin = Instant::now();
             while control.running.load(Ordering::SeqCst) == cell {
                 procs::kill_descendants(std::process::id() as i32, control.child_pid());
+                control.end_programs(begin.elapsed() > PROGRAMS_TIME);
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
     }
 
-    /// Kills the process that runs the cells, if one of them runs.
-    pub fn kill(&self) {
-        if self.running.load(Ordering::SeqCst) != 0
-            && let Some(child) = lock(&self.child).clone()
-        {
-            let _ = lock(&child).kill();
+    /// Ends the programs that the running cell has started: as Ctrl-C does in a terminal, then by force.
+    fn end_programs(&self, by_force: bool) {
+        let earlier = lock(&self.programs).clone();
+        let all = self.child_pid().map(procs::descendants).unwrap_or_default();
+        for pid in all.into_iter().filter(|pid| !earlier.contains(pid)) {
+            procs::signal(pid, if by_force { Signal::KILL } else { Signal::INT });
         }
     }
+
+    /// Kills the process that runs the cells, if one of them runs, and what it has started.
+    pub fn kill(&self) {
+        if self.running.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        self.end_programs(true);
+        if let Some(child) = &mut *lock(&self.child) {
+            let _ = child.kill();
+        }
+    }
+}
+
+/// What comes to a cell that waits for the learner.
+#[derive(Debug)]
+pub enum Input {
+    /// An answer.
+    Answer(String),
+    /// Stop was pressed.
+    Stop,
 }
 
 /// The thread that listens to the relay.
@@ -69,7 +109,7 @@ pub struct Listener {
     /// The way of tasks to the worker.
     pub tasks: Sender<ToEngine>,
     /// The way of input to a cell that waits for it.
-    pub inputs: Sender<String>,
+    pub inputs: Sender<Input>,
 }
 
 impl Listener {
@@ -80,11 +120,10 @@ impl Listener {
             match serde_json::from_str(&line) {
                 Ok(ToEngine::Interrupt { cell }) => {
                     self.control.interrupt(cell);
-                    // A cell that waits for input gets an empty line.
-                    let _ = self.inputs.send(String::new());
+                    let _ = self.inputs.send(Input::Stop);
                 }
                 Ok(ToEngine::Kill) => self.control.kill(),
-                Ok(ToEngine::Input { value }) => drop(self.inputs.send(value)),
+                Ok(ToEngine::Input { value }) => drop(self.inputs.send(Input::Answer(value))),
                 Ok(task) => drop(self.tasks.send(task)),
                 Err(error) => eprintln!("gpt_lab_kernel: the relay sent what cannot be read: {error}"),
             }

@@ -1,7 +1,7 @@
 //! The relay's end of an engine: starting one or adopting the spare, talking to it, ending it.
 
 use crate::protocol::{FromEngine, ToEngine};
-use crate::session::{self, Layout, spare, start};
+use crate::session::{self, Layout, start};
 use crate::sys::procs;
 use anyhow::Result;
 use std::process::{Child, Stdio};
@@ -19,21 +19,15 @@ pub type Event = (u64, Option<FromEngine>);
 /// A running engine.
 pub struct Link {
     pid: i32,
-    child: Option<Child>,
+    child: Child,
     orders: UnboundedSender<ToEngine>,
 }
 
 impl Link {
-    /// Adopts the spare engine if there is one, or starts one. `number` counts the engines of this kernel.
-    pub fn open(layout: &Layout, number: u64, events: UnboundedSender<Event>) -> Result<Link> {
-        let (stream, pid, child) = match spare::ask(layout) {
-            Some((stream, pid)) => (stream, pid, None),
-            None => {
-                let (stream, child) = start::engine(&[], Stdio::inherit())?;
-                (stream, child.id() as i32, Some(child))
-            }
-        };
-        let adopted = child.is_none();
+    /// Starts an engine. `number` counts the engines of this kernel.
+    pub fn open(number: u64, events: UnboundedSender<Event>) -> Result<Link> {
+        let (stream, child) = start::engine(Stdio::inherit())?;
+        let pid = child.id() as i32;
         stream.set_nonblocking(true)?;
         let (reader, mut writer) = UnixStream::from_std(stream)?.into_split();
         let (orders, mut queue) = unbounded_channel::<ToEngine>();
@@ -55,12 +49,7 @@ impl Link {
             }
             let _ = events.send((number, None));
         });
-        let link = Link { pid, child, orders };
-        let cwd = std::env::current_dir().unwrap_or_default().display().to_string();
-        if adopted {
-            link.send(ToEngine::Adopt { cwd });
-        }
-        Ok(link)
+        Ok(Link { pid, child, orders })
     }
 
     /// Tells the engine to do something.
@@ -73,9 +62,7 @@ impl Link {
     pub fn kill(mut self, layout: &Layout) {
         procs::kill_descendants(self.pid, None);
         procs::kill_group(self.pid);
-        if let Some(child) = &mut self.child {
-            let _ = child.wait();
-        }
+        let _ = self.child.wait();
         session::collect_garbage(layout);
     }
 
@@ -84,16 +71,12 @@ impl Link {
         let Link { pid, mut child, orders, .. } = self;
         drop(orders);
         let start = Instant::now();
-        let gone = |child: &mut Option<Child>| match child {
-            Some(child) => !matches!(child.try_wait(), Ok(None)),
-            None => !procs::is_alive(pid),
-        };
-        while !gone(&mut child) && start.elapsed() < GRACE {
+        while matches!(child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
             std::thread::sleep(Duration::from_millis(20));
         }
-        if !gone(&mut child) {
+        if matches!(child.try_wait(), Ok(None)) {
             procs::kill_group(pid);
-            child.iter_mut().for_each(|child| drop(child.wait()));
+            let _ = child.wait();
         }
         session::collect_garbage(layout);
     }

@@ -32,7 +32,7 @@ use queries::{Query, Question};
 use request::{Incoming, Origin, Request};
 use serde_json::json;
 use sockets::Outgoing;
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::rc::Rc;
@@ -56,7 +56,8 @@ pub struct Relay {
     ready: bool,
     failed_starts: u32,
     events: UnboundedSender<Event>,
-    queries: VecDeque<Query>,
+    queries: HashMap<u64, Query>,
+    asked: u64,
     /// The reason why there will be no engine.
     broken: Option<String>,
     rust_version: String,
@@ -119,7 +120,8 @@ impl Relay {
             ready: false,
             failed_starts: 0,
             events,
-            queries: VecDeque::new(),
+            queries: HashMap::new(),
+            asked: 0,
             broken: None,
             rust_version: info::rust_version(),
             ended: false,
@@ -129,7 +131,7 @@ impl Relay {
     fn start_engine(&mut self) {
         self.engines += 1;
         self.ready = false;
-        match Link::open(&self.layout, self.engines, self.events.clone()) {
+        match Link::open(self.engines, self.events.clone()) {
             Ok(link) => self.link = Some(link),
             Err(error) => self.give_up(format!("{error:#}")),
         }
@@ -149,9 +151,11 @@ impl Relay {
                 self.run_next();
             }
             Some(
-                found @ (FromEngine::Completions { .. } | FromEngine::Inspected { .. } | FromEngine::Checked { .. }),
+                found @ (FromEngine::Completions { id, .. }
+                | FromEngine::Inspected { id, .. }
+                | FromEngine::Checked { id, .. }),
             ) => {
-                if let Some(query) = self.queries.pop_front() {
+                if let Some(query) = self.queries.remove(&id) {
                     query.answer(Some(found));
                 }
             }
@@ -168,7 +172,7 @@ impl Relay {
         if let Some(link) = self.link.take() {
             link.kill(&self.layout);
         }
-        while let Some(query) = self.queries.pop_front() {
+        for (_, query) in std::mem::take(&mut self.queries) {
             query.answer(None);
         }
         if !self.ready {
@@ -255,10 +259,11 @@ impl Relay {
     /// Hands a question to the engine if it is free; else the answer is that there is none.
     fn ask(&mut self, origin: Origin, question: Question) {
         let query = Query { busy: self.busy(origin), question };
-        match (&self.link, query.question.order()) {
+        self.asked += 1;
+        match (&self.link, query.question.order(self.asked)) {
             (Some(link), Some(order)) if self.ready && !self.cells.is_running() => {
                 link.send(order);
-                self.queries.push_back(query);
+                self.queries.insert(self.asked, query);
             }
             _ => query.answer(None),
         }

@@ -41,27 +41,27 @@ impl Query {
 
 impl Question {
     /// The order for the engine, if the question has all that it needs.
-    pub fn order(&self) -> Option<ToEngine> {
+    pub fn order(&self, id: u64) -> Option<ToEngine> {
         match self {
             Question::Complete(Cursor { code, cursor_pos }) => {
-                Some(ToEngine::Complete { code: code.clone(), offset: byte_offset(code, *cursor_pos) })
+                Some(ToEngine::Complete { id, code: code.clone(), offset: byte_offset(code, *cursor_pos) })
             }
             Question::Inspect(Cursor { code, cursor_pos }) => {
-                Some(ToEngine::Inspect { code: code.clone(), offset: byte_offset(code, *cursor_pos) })
+                Some(ToEngine::Inspect { id, code: code.clone(), offset: byte_offset(code, *cursor_pos) })
             }
-            Question::Check(comm) => Some(ToEngine::Check { code: comm.data["code"].as_str()?.to_owned() }),
+            Question::Check(comm) => Some(ToEngine::Check { id, code: comm.data["code"].as_str()?.to_owned() }),
         }
     }
 
     fn answer(&self, found: FromEngine) -> Value {
         match (self, found) {
-            (Question::Complete(at), FromEngine::Completions { items, start, end }) => {
+            (Question::Complete(at), FromEngine::Completions { items, start, end, .. }) => {
                 completions(&items, code_points(&at.code, start), code_points(&at.code, end))
             }
-            (Question::Inspect(_), FromEngine::Inspected { data }) => {
+            (Question::Inspect(_), FromEngine::Inspected { data, .. }) => {
                 json!({"status": "ok", "found": data.is_some(), "data": data.unwrap_or_default(), "metadata": {}})
             }
-            (Question::Check(_), FromEngine::Checked { problems }) => json!({"problems": problems}),
+            (Question::Check(_), FromEngine::Checked { problems, .. }) => json!({"problems": problems}),
             _ => self.empty(),
         }
     }

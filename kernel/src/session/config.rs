@@ -6,14 +6,14 @@ const CARGO_CONFIG: &str = "\
 # Written by `gpt_lab_kernel prepare`.
 [profile.dev]
 opt-level = 1
+debug = false
+strip = \"debuginfo\"
+# A library finds those that it needs wherever it is loaded from.
+rpath = true
 incremental = false
 debug-assertions = false
 # Costs time to build and makes nothing faster: what computes is built in one piece anyway.
 lto = \"off\"
-
-# A cell is small: to cut it into sixteen pieces costs more than it saves.
-[profile.dev.package.ctx]
-codegen-units = 1
 
 # Macros and build scripts run once, while compiling.
 [profile.dev.build-override]

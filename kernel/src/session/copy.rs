@@ -9,12 +9,8 @@ use std::path::Path;
 pub fn clone_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let (source, target) = (entry.path(), to.join(&name));
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;
-        if belongs_to_cells(&name.to_string_lossy()) {
-            continue;
-        }
         if kind.is_dir() {
             fs::create_dir(&target)?;
             clone_tree(&source, &target)?;
@@ -25,17 +21,12 @@ pub fn clone_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Artifacts of the cell crate: cargo names them after the directory, so another session cannot use them.
-fn belongs_to_cells(name: &str) -> bool {
-    ["ctx-", "libctx", "code_", "libcode_"].iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// Compiled code of the registry's crates. `gpt_lab` is not among them: the learner may change it.
 fn is_shareable(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     let compiled = ["rlib", "rmeta", "so", "a", "o"].iter().any(|end| name.ends_with(&format!(".{end}")));
-    folder == "deps" && compiled && !name.contains("gpt_lab") && !belongs_to_cells(&name)
+    folder == "deps" && compiled && !name.contains("gpt_lab")
 }
 
 fn copy_with_times(from: &Path, to: &Path) -> std::io::Result<()> {

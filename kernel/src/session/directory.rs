@@ -1,11 +1,11 @@
-//! The directory of an engine: a copy of the template, locked as long as the engine lives, removed after it.
+//! The directory of an engine, locked as long as the engine lives, removed after it.
 
-use super::copy::clone_tree;
 use super::layout::Layout;
+use crate::names::var;
 use crate::sys::files::try_lock;
-use anyhow::{Context, Result};
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The directory of an engine; others see from the lock that it is in use.
@@ -17,19 +17,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// A fresh copy of the template.
+    /// A new directory, for this user alone.
     pub fn create(layout: &Layout) -> Result<Session> {
         let sessions = layout.sessions();
-        fs::create_dir_all(&sessions).with_context(|| format!("cannot make {}", sessions.display()))?;
+        let private = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        private(&sessions).with_context(|| format!("cannot make {}", sessions.display()))?;
         collect_garbage(layout);
         let (id, lock) = new_lock(&sessions)?;
         let dir = sessions.join(&id);
-        let template = layout.template();
-        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        if template.is_dir() {
-            clone_tree(&template, &dir)
-                .with_context(|| format!("cannot copy {} to {}", template.display(), dir.display()))?;
-        }
+        private(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(Session { dir, lock })
     }
 }
@@ -40,9 +36,18 @@ fn new_lock(sessions: &Path) -> Result<(String, File)> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let path = sessions.join(format!("{id}.lock"));
         let lock = File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        // Another kernel may have come in between and taken it for garbage; it holds the lock while it removes it.
-        if try_lock(&lock) && lock.metadata()?.nlink() > 0 {
-            return Ok((id, lock));
+        match lock.try_lock() {
+            // Another kernel may have come in between and taken it for garbage; it holds the lock while it removes it.
+            Ok(()) if lock.metadata()?.nlink() > 0 => return Ok((id, lock)),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                let _ = fs::remove_file(&path);
+                bail!(
+                    "{} is on a disk that does not know file locks ({error}); set {} to a folder on another disk",
+                    sessions.display(),
+                    var::STATE
+                );
+            }
         }
     }
 }
@@ -83,33 +88,18 @@ pub fn collect_garbage(layout: &Layout) -> usize {
 mod tests {
     use super::*;
 
-    /// A project with a template; the folder goes with the first value.
+    /// A project; the folder goes with the first value.
     fn scratch() -> (tempfile::TempDir, Layout) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
-        let deps = root.join(".lab/template/target/debug/deps");
-        fs::create_dir_all(&deps).unwrap();
-        for file in ["libserde-1.rlib", "libgpt_lab-1.so", "libctx-1.so", "serde-1.d"] {
-            fs::write(deps.join(file), file).unwrap();
-        }
         (folder, Layout { state: root.join(".lab"), root })
     }
 
     #[test]
-    fn only_what_is_never_written_into_is_shared() {
+    fn a_session_is_nobody_elses() {
         let (_folder, layout) = scratch();
         let session = Session::create(&layout).unwrap();
-        let deps = Path::new("target/debug/deps");
-        let inode =
-            |dir: &Path, file: &str| fs::metadata(dir.join(deps).join(file)).map(|m| (m.ino(), m.modified().unwrap()));
-        let template = layout.template();
-        assert_eq!(inode(&template, "libserde-1.rlib").unwrap(), inode(&session.dir, "libserde-1.rlib").unwrap());
-        for copied in ["libgpt_lab-1.so", "serde-1.d"] {
-            let (original, copy) = (inode(&template, copied).unwrap(), inode(&session.dir, copied).unwrap());
-            assert_ne!(original.0, copy.0, "{copied}");
-            assert_eq!(original.1, copy.1, "{copied}: the time is kept");
-        }
-        assert!(inode(&session.dir, "libctx-1.so").is_err());
+        assert_eq!(fs::metadata(&session.dir).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]

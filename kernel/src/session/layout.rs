@@ -41,9 +41,14 @@ impl Layout {
         self.root.join("gpt_lab")
     }
 
-    /// The directory that sessions are copied from.
-    pub fn template(&self) -> PathBuf {
-        self.state.join("template")
+    /// The crate that the code around a cell calls.
+    pub fn cell_crate(&self) -> PathBuf {
+        self.root.join("kernel/cell")
+    }
+
+    /// The folder of what sessions compile against.
+    pub fn bases(&self) -> PathBuf {
+        self.state.join("base")
     }
 
     /// The folder of all session directories.
@@ -51,8 +56,8 @@ impl Layout {
         self.state.join("sessions")
     }
 
-    /// The socket at which the keeper of the spare engine listens.
-    pub fn spare_socket(&self) -> PathBuf {
-        self.state.join("spare.sock")
+    /// The folder of compiled cells that may be used again.
+    pub fn kept(&self) -> PathBuf {
+        self.state.join("cells")
     }
 }

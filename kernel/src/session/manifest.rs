@@ -1,34 +1,35 @@
 //! The part of `gpt_lab`'s manifest that is meant for the kernel: `[package.metadata.gpt_lab]`.
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
+use toml::{Table, Value};
 
 /// The crates that are built with all optimisation for the cells.
 pub fn computing(gpt_lab: &Path) -> Result<Vec<String>> {
-    let package = package(gpt_lab)?;
-    let names = package["metadata"]["gpt_lab"]["computing"].as_array().into_iter().flatten();
-    let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+    let manifest = manifest(gpt_lab)?;
+    let names = list(&manifest, "computing");
     if names.is_empty() {
         bail!("{} names no crates that compute in [package.metadata.gpt_lab]", gpt_lab.join("Cargo.toml").display());
     }
     Ok(names)
 }
 
-/// The package `gpt_lab` as cargo understands its manifest.
-fn package(gpt_lab: &Path) -> Result<Value> {
-    let manifest = gpt_lab.join("Cargo.toml");
-    let mut cargo = Command::new("cargo");
-    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"]).arg(&manifest);
-    let output = cargo.output().context("cargo is not on the PATH: install Rust with rustup")?;
-    if !output.status.success() {
-        bail!("cargo cannot read {}: {}", manifest.display(), String::from_utf8_lossy(&output.stderr).trim());
+fn manifest(gpt_lab: &Path) -> Result<Table> {
+    let path = gpt_lab.join("Cargo.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("{} is no manifest", path.display()))
+}
+
+/// One of the lists for the kernel.
+fn list(manifest: &Table, name: &str) -> Vec<String> {
+    let ours = ["package", "metadata", "gpt_lab", name];
+    let mut found = manifest.get(ours[0]);
+    for key in &ours[1..] {
+        found = found.and_then(|value| value.get(key));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo's metadata is not JSON")?;
-    let packages = metadata["packages"].as_array().into_iter().flatten();
-    let found = packages.into_iter().find(|package| package["name"] == "gpt_lab");
-    found.cloned().with_context(|| format!("{} is not the manifest of gpt_lab", manifest.display()))
+    let names = found.and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -39,17 +40,12 @@ mod tests {
 
     const GPT_LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gpt_lab");
 
-    fn listed(package: &Value, name: &str) -> BTreeSet<String> {
-        let names = package["metadata"]["gpt_lab"][name].as_array().expect(name).iter();
-        names.map(|name| name.as_str().unwrap().to_owned()).collect()
-    }
-
     #[test]
     fn every_dependency_of_gpt_lab_is_said_to_show_or_not() {
-        let package = package(Path::new(GPT_LAB)).unwrap();
-        let needed = package["dependencies"].as_array().unwrap().iter().filter(|dep| dep["kind"].is_null());
-        let needed: BTreeSet<String> = needed.map(|dep| dep["name"].as_str().unwrap().to_owned()).collect();
-        let (shown, inside) = (listed(&package, "shown"), listed(&package, "inside"));
+        let manifest = manifest(Path::new(GPT_LAB)).unwrap();
+        let needed: BTreeSet<String> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
+        let listed = |name: &str| list(&manifest, name).into_iter().collect::<BTreeSet<String>>();
+        let (shown, inside) = (listed("shown"), listed("inside"));
         let known: BTreeSet<String> = shown.union(&inside).cloned().collect();
         let unknown: Vec<_> = needed.difference(&known).collect();
         assert!(

@@ -1,21 +1,24 @@
-//! The directories of the kernel: a template built once, and a copy of it for every session.
+//! The directories of the kernel: what all sessions compile against, and one for each session.
 //!
 //! ```text
-//! .lab/.cargo/config.toml   how cargo builds cells and what they use
-//! .lab/template/            crate directory with everything built ("kernel prepare")
-//! .lab/sessions/ID/         the crate directory of one engine, gone with it
+//! .lab/.cargo/config.toml   how cargo builds what cells use
+//! .lab/base/STAMP/          gpt_lab and its crates, compiled for one state of the sources ("kernel prepare")
+//! .lab/cells/               compiled cells, to be used again
+//! .lab/sessions/ID/         the files of one engine, gone with it
 //! .lab/sessions/ID.lock     held by that engine as long as it lives
 //! ```
 
+pub mod base;
 mod config;
 mod copy;
 mod directory;
+mod kept;
 mod layout;
 pub mod lock_file;
 mod manifest;
-pub mod spare;
 pub mod start;
-pub mod template;
 
+pub use copy::clone_tree;
 pub use directory::{Session, collect_garbage};
+pub use kept::kept_cells;
 pub use layout::Layout;

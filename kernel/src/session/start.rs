@@ -10,10 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// Starts an engine in a process group of its own; its standard input is the far end of the returned socket.
-pub fn engine(env: &[(&str, &str)], stderr: Stdio) -> Result<(UnixStream, Child)> {
+pub fn engine(stderr: Stdio) -> Result<(UnixStream, Child)> {
     let (near, far) = UnixStream::pair()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("engine").envs(env.iter().copied());
+    command.arg("engine");
     command.stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null()).stderr(stderr);
     let child = apart(&mut command).context("cannot start the engine")?;
     Ok((near, child))

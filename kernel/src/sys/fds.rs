@@ -8,9 +8,8 @@ use rustix::net::{
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Makes reads give up instead of waiting.
@@ -88,28 +87,6 @@ pub fn receive_fds(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     Ok((payload, fds))
 }
 
-/// A path that fits into a socket address (108 bytes), by way of the open folder.
-///
-/// The folder must stay open while the path is used.
-fn short_path(path: &Path) -> io::Result<(std::fs::File, PathBuf)> {
-    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
-    let name = path.file_name().unwrap_or_default();
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    Ok((folder, short))
-}
-
-/// Listens at a path of any length.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    let (_folder, short) = short_path(path)?;
-    UnixListener::bind(short)
-}
-
-/// Connects to a path of any length.
-pub fn connect(path: &Path) -> io::Result<UnixStream> {
-    let (_folder, short) = short_path(path)?;
-    UnixStream::connect(short)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,16 +122,6 @@ mod tests {
             reader.read_exact(&mut byte).unwrap();
             assert_eq!(byte, [number]);
         }
-    }
-
-    #[test]
-    fn a_socket_may_lie_deep() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("x".repeat(150));
-        std::fs::create_dir_all(&folder).unwrap();
-        let listener = listen(&folder.join("s")).unwrap();
-        connect(&folder.join("s")).unwrap();
-        listener.accept().unwrap();
     }
 
     #[test]

@@ -41,6 +41,46 @@ pub fn kill(pid: i32) {
     }
 }
 
+/// Sends a signal to one process.
+pub fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = positive(pid) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// True if a process, or one below it, waits until something comes through a pipe that is its standard input; the pipe
+/// is known by its number. `None` if the system does not tell.
+pub fn waits_for_pipe(root: i32, number: u64) -> Option<bool> {
+    // Without the file for ourselves there is none for others.
+    if std::fs::metadata("/proc/self/syscall").is_err() {
+        return None;
+    }
+    let wanted = format!("pipe:[{number}]");
+    let mut told = false;
+    for pid in std::iter::once(root).chain(descendants(root)) {
+        let is_ours =
+            std::fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|link| link.as_os_str() == wanted.as_str());
+        if !is_ours {
+            continue;
+        }
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let Ok(call) = std::fs::read_to_string(task.path().join("syscall")) else { continue };
+            told = true;
+            if reads_stdin(&call) {
+                return Some(true);
+            }
+        }
+    }
+    told.then_some(false)
+}
+
+/// True if this is the system call read(2) or readv(2) of descriptor 0: `0 0x0 0x7f…`.
+fn reads_stdin(call: &str) -> bool {
+    let mut words = call.split_whitespace();
+    let numbers: [&str; 2] = if cfg!(target_arch = "x86_64") { ["0", "19"] } else { ["63", "65"] };
+    words.next().is_some_and(|number| numbers.contains(&number)) && words.next() == Some("0x0")
+}
+
 /// Kills this very process, without running what a normal end runs.
 pub fn kill_self() -> ! {
     loop {

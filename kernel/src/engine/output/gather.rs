@@ -2,8 +2,7 @@
 //! panics recognised.
 
 use super::cap::{self, Cap};
-use super::panic;
-use super::record::Record;
+use super::record::{Panic, Prompt, Record};
 use super::utf8::Assembler;
 use crate::protocol::{Bundle, FromEngine, Stream};
 use serde_json::Value;
@@ -15,7 +14,7 @@ const GATHER_BYTES: usize = 1 << 14;
 const GATHER_TIME: Duration = Duration::from_millis(20);
 /// Time for which a bundle waits for a further format of the same thing, or for the end of the cell.
 const BUNDLE_TIME: Duration = Duration::from_millis(100);
-/// Time for which a panic's text waits for evcxr's word that it ended the cell.
+/// Time for which a panic waits for the word that it ended the cell.
 const PANIC_TIME: Duration = Duration::from_millis(300);
 
 /// The output of the running cell.
@@ -27,14 +26,18 @@ pub struct Output<S: FnMut(FromEngine)> {
     bundle: Option<(Bundle, Instant)>,
     /// True while what is shown is the cell's value.
     value: bool,
-    panic_text: Option<(String, Instant)>,
+    /// Panics of the cell's thread of which nobody knows yet whether they end it.
+    panics: Vec<(Panic, Instant)>,
+    /// Makes places in generated code the learner's.
+    places: Box<dyn Fn(&str) -> String + Send>,
     quiet: bool,
+    is_last: bool,
     record: Record,
 }
 
 impl<S: FnMut(FromEngine)> Output<S> {
-    /// Output that goes to `send`.
-    pub fn new(send: S) -> Self {
+    /// Output that goes to `send`; `places` makes places in generated code the learner's.
+    pub fn new(send: S, places: Box<dyn Fn(&str) -> String + Send>) -> Self {
         Self {
             send,
             decoders: Default::default(),
@@ -42,19 +45,23 @@ impl<S: FnMut(FromEngine)> Output<S> {
             cap: Cap::default(),
             bundle: None,
             value: false,
-            panic_text: None,
+            panics: Vec::new(),
+            places,
             quiet: false,
+            is_last: true,
             record: Record::default(),
         }
     }
 
-    /// Begins a new cell. A `quiet` one shows nothing; its value is in the record.
-    pub fn begin(&mut self, quiet: bool) {
+    /// Begins a new cell, or a part of one. A `quiet` one shows nothing; its value is in the record. Only the value of the
+    /// last part is the cell's result.
+    pub fn begin(&mut self, quiet: bool, is_last: bool) {
         self.flush();
         self.cap = Cap::default();
         self.value = false;
         self.record = Record::default();
         self.quiet = quiet;
+        self.is_last = is_last;
     }
 
     /// Takes what is known about the cell that has ended.
@@ -72,10 +79,13 @@ impl<S: FnMut(FromEngine)> Output<S> {
     /// Adds bytes of one of the streams.
     pub fn bytes(&mut self, stream: Stream, bytes: &[u8]) {
         let text = self.decoders[stream as usize].push(bytes);
-        match stream {
-            Stream::Stdout => self.text(stream, &text),
-            Stream::Stderr => self.stderr(&text),
-        }
+        self.text(stream, &text);
+    }
+
+    /// Shows the value of the cell's last expression as text.
+    pub fn value(&mut self, mime: String, text: String) {
+        self.value_follows();
+        self.content(mime, text);
     }
 
     /// Takes the display that comes next for the value of the cell's last expression.
@@ -100,6 +110,15 @@ impl<S: FnMut(FromEngine)> Output<S> {
 
     /// Adds a message of the channel.
     pub fn channel(&mut self, message: Value) {
+        // What the value shows of itself is the cell's result.
+        if self.value
+            && message["type"] == "display"
+            && message.get("id").is_none()
+            && let Some(data) = message["data"].as_object()
+        {
+            self.bundle = Some((data.clone(), Instant::now()));
+            return;
+        }
         self.flush_bundle();
         self.flush_text();
         if !self.quiet {
@@ -108,34 +127,47 @@ impl<S: FnMut(FromEngine)> Output<S> {
     }
 
     /// Shows everything before the cell asks for input.
-    pub fn input(&mut self, prompt: String) {
-        self.flush();
-        self.record.prompt = prompt;
+    pub fn input(&mut self, prompt: Prompt) {
+        self.no_question();
+        self.flush_text();
+        self.record.prompt = Some(prompt);
     }
 
-    /// Takes note of a panic that evcxr has caught; its text is on stderr by now.
-    pub fn panicked(&mut self) {
-        self.record.panicked = true;
-        if let Some((text, _)) = self.panic_text.take() {
-            match panic::parse(&text) {
-                Some(panic) => self.record.panic = Some(panic),
-                None => self.text(Stream::Stderr, &text),
-            }
+    /// What looked like a question was none: it is text.
+    pub fn no_question(&mut self) {
+        if let Some(prompt) = self.record.prompt.take() {
+            self.text(Stream::Stdout, &prompt.text);
         }
     }
 
-    /// Ends the cell: a display that is still held is its value. `()`, the value of a loop, is not worth a line.
+    /// Takes note of a panic; one of another thread is shown at once.
+    pub fn panicked(&mut self, panic: Panic) {
+        if panic.in_cell {
+            self.panics.push((panic, Instant::now()));
+        } else {
+            self.show_panic(&panic);
+        }
+    }
+
+    /// A panic has ended the cell: the latest one of its thread; those before were caught.
+    pub fn ended_by_panic(&mut self) {
+        self.record.panic = self.panics.pop().map(|(panic, _)| panic).or(self.record.panic.take());
+        self.release_panics();
+    }
+
+    /// Ends the cell: a display that is still held is its value, if it was announced.
     pub fn complete(&mut self) {
+        self.release_panics();
+        self.no_question();
         self.flush_text();
         let value = std::mem::take(&mut self.value);
-        // Text alone is a value even if nobody has said so: that is how evcxr shows one.
-        let is_value = |data: &Bundle| value || data.keys().eq(["text/plain"]);
-        if let Some((data, _)) = self.bundle.take_if(|(data, _)| is_value(data)) {
-            let nothing = data.len() == 1 && data.get("text/plain").is_some_and(|text| text == "()");
+        if let Some((data, _)) = self.bundle.take_if(|_| value) {
             if self.quiet {
                 self.record.value = Some(data);
-            } else if !nothing {
+            } else if self.is_last {
                 (self.send)(FromEngine::Result { data });
+            } else {
+                (self.send)(FromEngine::Display { data });
             }
         }
         self.flush();
@@ -148,10 +180,13 @@ impl<S: FnMut(FromEngine)> Output<S> {
     pub fn tick(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let due = |since: Instant, time: Duration| time.saturating_sub(now.duration_since(since));
-        if self.panic_text.as_ref().is_some_and(|(_, since)| due(*since, PANIC_TIME).is_zero()) {
-            self.release_panic();
+        if self.panics.first().is_some_and(|(_, since)| due(*since, PANIC_TIME).is_zero()) {
+            let (panic, _) = self.panics.remove(0);
+            // It may still be the one that ends the cell, after long destructors: then it is told twice.
+            self.record.panic = Some(panic.clone());
+            self.show_panic(&panic);
         }
-        if self.bundle.as_ref().is_some_and(|(_, since)| due(*since, BUNDLE_TIME).is_zero()) {
+        if !self.value && self.bundle.as_ref().is_some_and(|(_, since)| due(*since, BUNDLE_TIME).is_zero()) {
             self.flush_bundle();
         }
         if self.gathered.as_ref().is_some_and(|(_, _, since)| due(*since, GATHER_TIME).is_zero()) {
@@ -159,15 +194,15 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
         let waits = [
             self.gathered.as_ref().map(|(_, _, since)| due(*since, GATHER_TIME)),
-            self.bundle.as_ref().map(|(_, since)| due(*since, BUNDLE_TIME)),
-            self.panic_text.as_ref().map(|(_, since)| due(*since, PANIC_TIME)),
+            self.bundle.as_ref().filter(|_| !self.value).map(|(_, since)| due(*since, BUNDLE_TIME)),
+            self.panics.first().map(|(_, since)| due(*since, PANIC_TIME)),
         ];
         waits.into_iter().flatten().min()
     }
 
     /// Sends everything now.
     pub fn flush(&mut self) {
-        self.release_panic();
+        self.release_panics();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = self.decoders[stream as usize].finish();
             self.text(stream, &rest);
@@ -176,25 +211,16 @@ impl<S: FnMut(FromEngine)> Output<S> {
         self.flush_text();
     }
 
-    fn stderr(&mut self, text: &str) {
-        if let Some((held, _)) = &mut self.panic_text {
-            held.push_str(text);
-            return;
-        }
-        match panic::start(text) {
-            Some(start) => {
-                self.text(Stream::Stderr, &text[..start]);
-                self.panic_text = Some((text[start..].to_owned(), Instant::now()));
-            }
-            None => self.text(Stream::Stderr, text),
+    fn release_panics(&mut self) {
+        for (panic, _) in std::mem::take(&mut self.panics) {
+            self.show_panic(&panic);
         }
     }
 
-    fn release_panic(&mut self) {
-        if let Some((text, _)) = self.panic_text.take() {
-            self.record.panic = panic::parse(&text).or(self.record.panic.take());
-            self.text(Stream::Stderr, &text);
-        }
+    fn show_panic(&mut self, panic: &Panic) {
+        let thread = if panic.in_cell { "" } else { "a thread " };
+        let text = format!("{thread}panicked at {}: {}\n", panic.place, panic.message);
+        self.text(Stream::Stderr, &text);
     }
 
     fn text(&mut self, stream: Stream, text: &str) {
@@ -204,7 +230,10 @@ impl<S: FnMut(FromEngine)> Output<S> {
         if self.cap.is_reached() {
             return self.cap.hide(text);
         }
-        self.flush_bundle();
+        // What is printed while the value is shown, by destructors or late threads, does not cut it in two.
+        if !self.value {
+            self.flush_bundle();
+        }
         self.cap.show(text);
         if self.gathered.as_ref().is_some_and(|(other, ..)| *other != stream) {
             self.flush_text();
@@ -222,6 +251,7 @@ impl<S: FnMut(FromEngine)> Output<S> {
 
     fn flush_text(&mut self) {
         if let Some((stream, text, _)) = self.gathered.take() {
+            let text = if stream == Stream::Stderr { (self.places)(&text) } else { text };
             (self.send)(FromEngine::Text { stream, text });
         }
     }
@@ -243,7 +273,7 @@ mod tests {
     fn collect(run: impl FnOnce(&mut Output<&mut dyn FnMut(FromEngine)>)) -> Vec<FromEngine> {
         let mut messages = Vec::new();
         let mut send = |message| messages.push(message);
-        let mut output = Output::new(&mut send as &mut dyn FnMut(FromEngine));
+        let mut output = Output::new(&mut send as &mut dyn FnMut(FromEngine), Box::new(str::to_owned));
         run(&mut output);
         drop(output);
         messages
@@ -296,15 +326,6 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_a_loop_is_not_shown() {
-        let messages = collect(|output| {
-            output.content("text/plain".into(), "()".into());
-            output.complete();
-        });
-        assert!(messages.is_empty());
-    }
-
-    #[test]
     fn a_bundle_that_nobody_announced_is_a_display() {
         let messages = collect(|output| {
             output.content("text/html".into(), "1".into());
@@ -324,24 +345,41 @@ mod tests {
         assert_eq!(printed(&messages), "x\n");
     }
 
+    fn panic(message: &str, in_cell: bool) -> Panic {
+        Panic { message: message.into(), place: "cell-1.rs:3:5".into(), trace: Vec::new(), in_cell }
+    }
+
     #[test]
-    fn a_panic_is_reported_once_and_not_as_text() {
+    fn of_two_panics_the_latter_ended_the_cell() {
         let messages = collect(|output| {
-            output.bytes(Stream::Stderr, b"before\n\nthread 'main' (7) panicked at src/lib.rs:3:9:\nboom\n");
-            output.panicked();
+            output.bytes(Stream::Stderr, b"before\n");
+            output.panicked(panic("first", true));
+            output.panicked(panic("second", true));
+            output.ended_by_panic();
             output.complete();
-            let panic = output.take_record().panic.expect("the panic is known");
-            assert_eq!((panic.line, panic.message.as_str()), (3, "boom"));
+            assert_eq!(output.take_record().panic.map(|panic| panic.message).as_deref(), Some("second"));
         });
-        assert_eq!(printed(&messages), "before\n");
+        assert_eq!(printed(&messages), "before\npanicked at cell-1.rs:3:5: first\n");
     }
 
     #[test]
     fn a_panic_that_did_not_end_the_cell_is_shown_as_text() {
         let messages = collect(|output| {
-            output.bytes(Stream::Stderr, b"thread 'worker' panicked at src/lib.rs:3:9:\nboom\n");
+            output.panicked(panic("caught", true));
+            output.panicked(panic("elsewhere", false));
+            output.complete();
+            assert!(output.take_record().panic.is_none());
+        });
+        assert!(printed(&messages).contains("caught") && printed(&messages).contains("a thread panicked"));
+    }
+
+    #[test]
+    fn a_value_is_not_cut_by_what_is_printed_after_it() {
+        let messages = collect(|output| {
+            output.value("text/plain".into(), "7".into());
+            output.bytes(Stream::Stderr, b"late\n");
             output.complete();
         });
-        assert!(printed(&messages).contains("boom"));
+        assert!(matches!(&messages[..], [FromEngine::Text { .. }, FromEngine::Result { .. }]), "{messages:?}");
     }
 }

@@ -1,9 +1,11 @@
-//! Tells evcxr's own lines on standard output from what the learner prints, even where one is glued to the other.
+//! Tells what is meant for the kernel from what the learner prints, even where one is glued to the other.
+//!
+//! Our own lines begin with a word that is drawn anew for each session, so no text of the learner's can be taken for
+//! one. Crates that know evcxr print its lines, which are fixed: a display is one only if it is whole.
 
+use super::record::Prompt;
 use crate::names::line::*;
-
-/// The beginning of all lines of evcxr and ours.
-const PREFIX: &[u8] = b"EVCXR_";
+use serde_json::Value;
 
 /// A part of standard output.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,161 +14,168 @@ pub enum Piece {
     Text(Vec<u8>),
     /// A marked message through the channel belongs here.
     Sent,
-    /// The cell has ended.
-    Complete,
-    /// The cell has panicked; it ends soon.
-    Panic,
-    /// A `?` has left the cell early.
-    Question,
-    /// A line that only evcxr understands.
-    ForEvcxr(String),
-    /// The cell waits for a line of text.
-    Input { prompt: String, password: bool },
-    /// The display that follows is the value of the cell.
-    Result,
+    /// The cell is about to ask for a line of text.
+    Input(Prompt),
     /// Output in a MIME type.
     Content { mime: String, data: String },
-    /// The error of a `?` and its line in the generated source.
-    Error { line: usize, type_name: String, message: String },
 }
 
 /// Splits the stream into [`Piece`]s.
-#[derive(Default)]
 pub struct Splitter {
+    mark: Vec<u8>,
     buffer: Vec<u8>,
-    block: Option<Block>,
+    /// True if the next byte is the first of its line.
+    at_begin: bool,
 }
 
-struct Block {
-    head: String,
-    end: &'static str,
-    lines: Vec<String>,
+/// What the beginning of the buffer is.
+enum Found {
+    /// So many bytes of text.
+    Text(usize),
+    /// A piece of so many bytes; without one they say nothing.
+    Piece(Option<Piece>, usize),
+    /// Nobody can tell yet.
+    Unknown,
 }
 
 impl Splitter {
+    /// A splitter that knows the session's own mark.
+    pub fn new(mark: &str) -> Splitter {
+        Splitter { mark: mark.as_bytes().to_vec(), buffer: Vec::new(), at_begin: true }
+    }
+
     /// The pieces that are complete after these bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
         self.buffer.extend_from_slice(bytes);
         let mut pieces = Vec::new();
-        while self.step(&mut pieces) {}
+        while !self.buffer.is_empty() {
+            match self.find() {
+                Found::Text(length) => self.text(length, &mut pieces),
+                Found::Piece(piece, length) => {
+                    self.buffer.drain(..length);
+                    self.at_begin = true;
+                    pieces.extend(piece);
+                }
+                Found::Unknown => break,
+            }
+        }
         pieces
     }
 
-    /// True if text waits because it may become a marker.
+    /// True if text waits because it may become something else.
     pub fn holds_text(&self) -> bool {
-        self.block.is_none() && !self.buffer.is_empty()
+        !self.buffer.is_empty()
     }
 
-    /// Gives up waiting: what looked like the beginning of a marker is text.
-    pub fn release(&mut self) -> Option<Piece> {
-        self.holds_text().then(|| Piece::Text(std::mem::take(&mut self.buffer)))
+    /// True if what waits is the beginning of a display.
+    pub fn holds_display(&self) -> bool {
+        self.buffer.starts_with(CONTENT_BEGIN.as_bytes())
     }
 
-    fn step(&mut self, pieces: &mut Vec<Piece>) -> bool {
-        if self.block.is_some() {
-            let Some(line) = self.take_line() else { return false };
-            self.block_line(line, pieces);
-            return true;
-        }
-        let Some(start) = find(&self.buffer, PREFIX) else {
-            let keep = (1..PREFIX.len()).rev().find(|&n| self.buffer.ends_with(&PREFIX[..n])).unwrap_or(0);
-            self.text(self.buffer.len() - keep, pieces);
-            return false;
-        };
-        self.text(start, pieces);
-        if !self.buffer.contains(&b'\n') {
-            if may_become_marker(&self.buffer) {
-                return false;
+    /// Gives up waiting: it is text.
+    pub fn release(&mut self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        if self.holds_text() {
+            self.text(1, &mut pieces);
+            pieces.extend(self.push(&[]));
+            if self.holds_text() {
+                pieces.extend(self.release());
             }
-            self.text(PREFIX.len(), pieces);
-            return true;
         }
-        let end = self.buffer.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+        pieces
+    }
+
+    fn find(&self) -> Found {
+        let starts = [&self.mark[..], PREFIX.as_bytes()];
+        let first = starts.iter().filter_map(|start| find(&self.buffer, start)).min();
+        match first {
+            Some(0) => self.at_start(),
+            Some(text) => Found::Text(text),
+            None => {
+                let begun =
+                    |start: &&[u8]| (1..start.len()).rev().find(|&n| self.buffer.ends_with(&start[..n])).unwrap_or(0);
+                match self.buffer.len() - starts.iter().map(begun).max().unwrap_or(0) {
+                    0 => Found::Unknown,
+                    text => Found::Text(text),
+                }
+            }
+        }
+    }
+
+    /// What a mark or a word of evcxr's begins.
+    fn at_start(&self) -> Found {
+        let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') else {
+            return if self.may_become_line() { Found::Unknown } else { Found::Text(PREFIX.len()) };
+        };
         let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-        if let Some(block) = Block::begin(&line) {
-            self.block = Some(block);
-        } else if let Some(piece) = marker(&line) {
-            pieces.push(piece);
-        } else {
-            self.text(PREFIX.len(), pieces);
-            return true;
+        let line = line.trim_end_matches('\r');
+        if let Some(rest) = self.buffer.starts_with(&self.mark).then(|| &line[self.mark.len()..]) {
+            return own(rest).map_or(Found::Text(self.mark.len()), |piece| Found::Piece(Some(piece), end + 1));
         }
-        self.buffer.drain(..=end);
-        true
+        if let Some(mime) = line.strip_prefix(CONTENT_BEGIN).filter(|mime| is_mime(mime)) {
+            return self.block(mime, end + 1);
+        }
+        if line == FLUSH && self.at_begin {
+            return Found::Piece(None, end + 1);
+        }
+        let asked = [(INPUT, false), (PASSWORD, true)]
+            .into_iter()
+            .find_map(|(word, secret)| Some((line.strip_prefix(word)?, secret)));
+        match asked.filter(|_| self.at_begin) {
+            Some((words, is_password)) => {
+                let prompt = Prompt { words: words.to_owned(), is_password, as_json: false, text: format!("{line}\n") };
+                Found::Piece(Some(Piece::Input(prompt)), end + 1)
+            }
+            None => Found::Text(PREFIX.len()),
+        }
+    }
+
+    /// A display, if its end has come.
+    fn block(&self, mime: &str, begin: usize) -> Found {
+        let rest = &self.buffer[begin..];
+        let end = format!("{CONTENT_END}\n");
+        let at = if rest.starts_with(end.as_bytes()) {
+            Some((0, 0))
+        } else {
+            find(rest, format!("\n{end}").as_bytes()).map(|at| (at, at + 1))
+        };
+        let Some((data, next)) = at else { return Found::Unknown };
+        let data = String::from_utf8_lossy(&rest[..data]).into_owned();
+        Found::Piece(Some(Piece::Content { mime: mime.to_owned(), data }), begin + next + end.len())
+    }
+
+    fn may_become_line(&self) -> bool {
+        let heads = [CONTENT_BEGIN, FLUSH, INPUT, PASSWORD].map(str::as_bytes);
+        let begins = |head: &&[u8]| head.starts_with(&self.buffer) || self.buffer.starts_with(head);
+        heads.iter().any(begins) || begins(&&self.mark[..])
     }
 
     fn text(&mut self, length: usize, pieces: &mut Vec<Piece>) {
-        if length > 0 {
-            let bytes: Vec<u8> = self.buffer.drain(..length).collect();
-            match pieces.last_mut() {
-                Some(Piece::Text(text)) => text.extend(bytes),
-                _ => pieces.push(Piece::Text(bytes)),
-            }
-        }
-    }
-
-    fn take_line(&mut self) -> Option<String> {
-        let end = self.buffer.iter().position(|&byte| byte == b'\n')?;
-        let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-        self.buffer.drain(..=end);
-        Some(line)
-    }
-
-    fn block_line(&mut self, line: String, pieces: &mut Vec<Piece>) {
-        let Some(mut block) = self.block.take() else { return };
-        if line == block.end {
-            pieces.push(block.finish());
-        } else if line == PANIC || line == COMPLETE {
-            // The block was never finished; the cell's end is more important than what it wanted to show.
-            pieces.push(block.finish());
-            pieces.extend(marker(&line));
-        } else {
-            block.lines.push(line);
-            self.block = Some(block);
+        let bytes: Vec<u8> = self.buffer.drain(..length).collect();
+        self.at_begin = bytes.last() == Some(&b'\n');
+        match pieces.last_mut() {
+            Some(Piece::Text(text)) => text.extend(bytes),
+            _ => pieces.push(Piece::Text(bytes)),
         }
     }
 }
 
-impl Block {
-    fn begin(line: &str) -> Option<Block> {
-        let (head, end) = if let Some(mime) = line.strip_prefix(CONTENT_BEGIN) {
-            (mime.trim().to_owned(), CONTENT_END)
-        } else {
-            (line.strip_prefix(ERROR_BEGIN)?.to_owned(), ERROR_END)
-        };
-        Some(Block { head, end, lines: Vec::new() })
+/// What follows our own mark: nothing, or a question.
+fn own(rest: &str) -> Option<Piece> {
+    if rest.is_empty() {
+        return Some(Piece::Sent);
     }
-
-    fn finish(self) -> Piece {
-        let text = self.lines.join("\n");
-        if self.end == CONTENT_END {
-            return Piece::Content { mime: self.head, data: text };
-        }
-        let (line, type_name) = self.head.split_once(' ').unwrap_or((&self.head, "Error"));
-        Piece::Error { line: line.parse().unwrap_or(0), type_name: type_name.to_owned(), message: text }
-    }
+    let question: Value = serde_json::from_str(rest.strip_prefix(" input ")?).ok()?;
+    let words = question["prompt"].as_str().unwrap_or_default().to_owned();
+    let is_password = question["password"] == true;
+    Some(Piece::Input(Prompt { words, is_password, as_json: true, text: String::new() }))
 }
 
-fn marker(line: &str) -> Option<Piece> {
-    let input = |prompt: &str, password| Piece::Input { prompt: prompt.to_owned(), password };
-    match line {
-        COMPLETE => Some(Piece::Complete),
-        PANIC => Some(Piece::Panic),
-        QUESTION => Some(Piece::Question),
-        RESULT => Some(Piece::Result),
-        SENT => Some(Piece::Sent),
-        _ if line.starts_with(TYPE_CHANGED) => Some(Piece::ForEvcxr(line.to_owned())),
-        _ => line
-            .strip_prefix(PASSWORD)
-            .map(|prompt| input(prompt, true))
-            .or_else(|| line.strip_prefix(INPUT).map(|prompt| input(prompt, false))),
-    }
-}
-
-fn may_become_marker(start: &[u8]) -> bool {
-    let whole = [COMPLETE, PANIC, QUESTION, RESULT, SENT].iter().any(|word| word.as_bytes().starts_with(start));
-    let heads = [TYPE_CHANGED, INPUT, PASSWORD, CONTENT_BEGIN, ERROR_BEGIN];
-    whole || heads.iter().any(|head| head.as_bytes().starts_with(start) || start.starts_with(head.as_bytes()))
+fn is_mime(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte))
+    };
+    text.trim_end().split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name))
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -184,82 +193,80 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    const MARK: &str = "gpt_lab:0123";
+
     fn text(text: &str) -> Piece {
         Piece::Text(text.as_bytes().to_vec())
     }
 
-    #[test]
-    fn a_mark_stands_where_it_was_printed_even_in_the_middle_of_a_line() {
-        let mut splitter = Splitter::default();
-        let text = |text: &str| Piece::Text(text.as_bytes().to_vec());
-        let pieces = splitter.push(b"a\nbEVCXR_GPT_LAB_SENT\nc\nEVCXR_GPT_LAB_SENT\n");
-        assert_eq!(pieces, [text("a\nb"), Piece::Sent, text("c\n"), Piece::Sent]);
-        assert!(splitter.push(b"EVCXR_GPT_LAB_S").is_empty() && splitter.holds_text());
-        assert_eq!(splitter.push(b"ENT\n"), [Piece::Sent]);
+    fn split(parts: &[&[u8]]) -> Vec<Piece> {
+        let mut splitter = Splitter::new(MARK);
+        let mut pieces: Vec<Piece> = Vec::new();
+        let all = parts.iter().flat_map(|part| splitter.push(part)).collect::<Vec<_>>();
+        for piece in all.into_iter().chain(splitter.release()) {
+            match (pieces.last_mut(), piece) {
+                (Some(Piece::Text(before)), Piece::Text(more)) => before.extend(more),
+                (_, piece) => pieces.push(piece),
+            }
+        }
+        pieces
     }
 
     #[test]
-    fn a_marker_glued_to_text_is_found_however_the_bytes_are_cut() {
-        let stream = b"no newlineEVCXR_EXECUTION_COMPLETE\nnext\nEVCXR_PANIC_NOTIFICATION\n";
+    fn a_mark_is_found_in_the_middle_of_a_line_however_the_bytes_are_cut() {
+        let stream = format!("a\nb{MARK}\nc\n{MARK}\nno newline");
         for cut in 0..stream.len() {
-            let mut splitter = Splitter::default();
-            let mut pieces = splitter.push(&stream[..cut]);
-            pieces.extend(splitter.push(&stream[cut..]));
-            let shown: Vec<u8> = pieces
-                .iter()
-                .filter_map(|p| if let Piece::Text(t) = p { Some(t.clone()) } else { None })
-                .flatten()
-                .collect();
-            assert_eq!(shown, b"no newlinenext\n", "cut at {cut}");
-            let others: Vec<&Piece> = pieces.iter().filter(|p| !matches!(p, Piece::Text(_))).collect();
-            assert_eq!(others, [&Piece::Complete, &Piece::Panic], "cut at {cut}");
+            let expected = [text("a\nb"), Piece::Sent, text("c\n"), Piece::Sent, text("no newline")];
+            assert_eq!(split(&[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]), expected, "cut at {cut}");
         }
     }
 
     #[test]
-    fn text_that_only_looks_like_a_marker_is_shown() {
-        let mut splitter = Splitter::default();
-        assert_eq!(splitter.push(b"EVCXR_OTHER\nEVCXR_"), [text("EVCXR_OTHER\n")]);
-        assert!(splitter.holds_text());
-        assert_eq!(splitter.release(), Some(text("EVCXR_")));
+    fn what_only_looks_like_a_marker_is_text() {
+        for line in [
+            "EVCXR_EXECUTION_COMPLETE\n",
+            "see EVCXR_BEGIN_CONTENT x\nlost?\n",
+            "x EVCXR_INPUT_REQUEST:a\n",
+            "EVCXR_",
+            "gpt_lab:0\n",
+            "EVCXR_BEGIN_CONTENT text/html\nnever ended\n",
+            "EVCXR_BEGIN_CONTENT text/html\\n{}\nEVCXR_END_CONTENT\n",
+            "50 %\r",
+            "gpt_lab:0123 other\n",
+        ] {
+            assert_eq!(split(&[line.as_bytes()]), [text(line)], "{line}");
+        }
     }
 
     #[test]
     fn text_without_newline_is_not_kept() {
-        let mut splitter = Splitter::default();
+        let mut splitter = Splitter::new(MARK);
         assert_eq!(splitter.push(b"50 %\r"), [text("50 %\r")]);
         assert!(!splitter.holds_text());
     }
 
     #[test]
-    fn several_blocks_of_one_type_stay_several() {
-        let mut splitter = Splitter::default();
-        let block = b"EVCXR_BEGIN_CONTENT text/html\n<b>\n1\nEVCXR_END_CONTENT\n";
+    fn displays_of_one_type_stay_several() {
+        let block = "EVCXR_BEGIN_CONTENT text/html\n<b>\n1\nEVCXR_END_CONTENT\n";
         let content = || Piece::Content { mime: "text/html".into(), data: "<b>\n1".into() };
-        let mut pieces = splitter.push(block);
-        pieces.extend(splitter.push(block));
-        assert_eq!(pieces, [content(), content()]);
+        let stream = format!("glued{block}{block}EVCXR_FLUSH_OUTPUT\n");
+        for cut in 0..stream.len() {
+            let pieces = split(&[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
+            assert_eq!(pieces, [text("glued"), content(), content()], "cut at {cut}");
+        }
     }
 
     #[test]
-    fn a_panic_inside_a_block_ends_it() {
-        let mut splitter = Splitter::default();
-        let pieces = splitter.push(b"EVCXR_BEGIN_CONTENT text/plain\nhalf\nEVCXR_PANIC_NOTIFICATION\n");
-        assert_eq!(pieces, [Piece::Content { mime: "text/plain".into(), data: "half".into() }, Piece::Panic]);
-    }
-
-    #[test]
-    fn a_question_mark_report_is_read() {
-        let mut splitter = Splitter::default();
-        let report = format!("{ERROR_BEGIN}12 std::io::Error\nno such\nfile\n{ERROR_END}\nEVCXR_ERROR_OCCURRED\n");
-        let expected = Piece::Error { line: 12, type_name: "std::io::Error".into(), message: "no such\nfile".into() };
-        assert_eq!(splitter.push(report.as_bytes()), [expected, Piece::Question]);
-    }
-
-    #[test]
-    fn a_prompt_may_contain_a_colon() {
-        let mut splitter = Splitter::default();
-        let expected = Piece::Input { prompt: "Name: ".into(), password: false };
-        assert_eq!(splitter.push(b"EVCXR_INPUT_REQUEST:Name: \n"), [expected]);
+    fn questions_are_told_in_two_ways() {
+        let evcxrs = Prompt {
+            words: "Name: ".into(),
+            is_password: false,
+            as_json: false,
+            text: "EVCXR_INPUT_REQUEST:Name: \n".into(),
+        };
+        assert_eq!(split(&[b"EVCXR_INPUT_REQUEST:Name: \n"]), [Piece::Input(evcxrs)]);
+        let own = Prompt { words: "a:b".into(), is_password: true, as_json: true, text: String::new() };
+        let line = format!("{MARK} input {{\"prompt\":\"a:b\",\"password\":true}}\n");
+        assert_eq!(split(&[line.as_bytes()]), [Piece::Input(own)]);
     }
 }

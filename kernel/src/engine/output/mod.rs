@@ -1,9 +1,10 @@
-//! The output of a cell: read, told from evcxr's own lines, gathered and capped.
+//! The output of a cell: read, told from what is meant for the kernel, gathered and capped.
 
 mod cap;
 pub mod gather;
 mod markers;
-pub mod panic;
 pub mod pump;
 pub mod record;
 mod utf8;
+
+pub use utf8::Assembler;

@@ -1,87 +1,96 @@
-//! Reads what the cells' process prints and sends, tells the learner's output from evcxr's control lines, and hands
-//! each to whom it belongs: output to the relay, control lines to evcxr.
+//! Reads what the cells' process prints and sends, and hands each to whom it belongs: output to the relay, the end of a
+//! cell to the worker.
 
 use super::gather::Output;
 use super::markers::{Piece, Splitter};
-use crate::names::line;
+use super::record::Panic;
+use crate::cells::{End, FromCells};
 use crate::protocol::{FromEngine, Stream};
 use crate::sys::fds::{self, Read};
 use crate::sys::lock;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The output of the running cell, shared by the pump and the one who starts cells.
 pub type SharedOutput = Arc<Mutex<Output<Box<dyn FnMut(FromEngine) + Send>>>>;
 
-/// The socket of the process that runs cells now, for commands to it.
-pub type CellSocket = Arc<Mutex<Option<UnixStream>>>;
-
-/// Time for which the beginning of a possible control line is held back.
+/// Time for which the beginning of a possible marker is held back …
 const MARKER_TIME: Duration = Duration::from_millis(50);
+/// … and that of a display whose end does not come.
+const DISPLAY_TIME: Duration = Duration::from_millis(500);
 
-/// Serves the processes that run cells, one after the other.
-pub fn serve(listener: UnixListener, channel: File, output: SharedOutput, current: CellSocket) {
-    for socket in listener.incoming().flatten() {
-        match Pump::start(socket, &channel, &output) {
-            Ok((mut pump, commands)) => {
-                *lock(&current) = Some(commands);
-                pump.run();
-                *lock(&current) = None;
-            }
-            Err(error) => eprintln!("gpt_lab_kernel: no output from the cells' process: {error:#}"),
-        }
-    }
+/// What the worker is told.
+#[derive(Debug)]
+pub enum Event {
+    /// The cell has ended; all that it printed has been sent.
+    Ended { end: End, variables: Vec<String> },
+    /// The process has ended, and all that it printed has been sent.
+    Gone,
 }
 
-struct Pump<'a> {
+/// The descriptors of a process that runs cells.
+pub struct Ends {
+    /// What the process says.
+    pub socket: UnixStream,
+    /// Its standard output.
+    pub stdout: OwnedFd,
+    /// Its standard error.
+    pub stderr: OwnedFd,
+    /// The channel of displays.
+    pub channel: File,
+}
+
+/// Serves a process that runs cells until it has ended.
+pub fn serve(ends: Ends, mark: &str, output: SharedOutput, events: Sender<Event>) -> Result<()> {
+    for end in [ends.stdout.as_fd(), ends.stderr.as_fd(), ends.channel.as_fd()] {
+        fds::set_nonblocking(end)?;
+    }
+    fds::set_nonblocking(&ends.socket)?;
+    let mut pump = Pump {
+        socket: ends.socket,
+        stdout: Some(ends.stdout),
+        stderr: Some(ends.stderr),
+        channel: ends.channel,
+        said: Vec::new(),
+        channel_buffer: Vec::new(),
+        ahead: 0,
+        splitter: Splitter::new(mark),
+        held_since: Instant::now(),
+        output,
+        events,
+        buffer: vec![0; 1 << 16],
+    };
+    pump.run();
+    Ok(())
+}
+
+struct Pump {
     socket: UnixStream,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
-    evcxr: File,
-    channel: &'a File,
+    channel: File,
+    /// Bytes of messages of the process.
+    said: Vec<u8>,
     channel_buffer: Vec<u8>,
     /// Marked messages that were handled before their marks were read, at the end of a cell.
     ahead: usize,
     splitter: Splitter,
-    output: &'a SharedOutput,
+    held_since: Instant,
+    output: SharedOutput,
+    events: Sender<Event>,
     buffer: Vec<u8>,
 }
 
-impl<'a> Pump<'a> {
-    fn start(socket: UnixStream, channel: &'a File, output: &'a SharedOutput) -> Result<(Pump<'a>, UnixStream)> {
-        let (_, mut handed) = fds::receive_fds(&socket)?;
-        let stderr = handed.pop().context("no standard error")?;
-        let stdout = handed.pop().context("no standard output")?;
-        let evcxr = File::from(handed.pop().context("no way to evcxr")?);
-        for end in [&stdout, &stderr] {
-            fds::set_nonblocking(end)?;
-        }
-        socket.set_nonblocking(true)?;
-        let commands = socket.try_clone()?;
-        let pump = Pump {
-            socket,
-            stdout: Some(stdout),
-            stderr: Some(stderr),
-            evcxr,
-            channel,
-            channel_buffer: Vec::new(),
-            ahead: 0,
-            splitter: Splitter::default(),
-            output,
-            buffer: vec![0; 1 << 16],
-        };
-        Ok((pump, commands))
-    }
-
+impl Pump {
     /// Works until the process has ended and everything that it wrote is read.
     fn run(&mut self) {
         loop {
-            let mut timeout = lock(self.output).tick();
+            let mut timeout = lock(&self.output).tick();
             if self.splitter.holds_text() {
                 timeout = Some(timeout.map_or(MARKER_TIME, |time| time.min(MARKER_TIME)));
             }
@@ -89,22 +98,36 @@ impl<'a> Pump<'a> {
             waiting.extend(self.stdout.as_ref().map(AsFd::as_fd));
             waiting.extend(self.stderr.as_ref().map(AsFd::as_fd));
             fds::wait_readable(&waiting, timeout);
-            let got_text = self.read_stdout() | self.read_stderr();
-            if !got_text && let Some(Piece::Text(text)) = self.splitter.release() {
-                lock(self.output).bytes(Stream::Stdout, &text);
+            if self.read_stdout() | self.read_stderr() {
+                self.held_since = Instant::now();
+            } else {
+                self.release();
             }
             self.read_channel();
-            if fds::read_available(&self.socket, &mut [0; 16]) == Read::Closed {
+            if !self.read_socket() {
                 break;
             }
         }
         self.drain();
-        lock(self.output).flush();
+        lock(&self.output).flush();
+        // The worker may have stopped listening.
+        let _ = self.events.send(Event::Gone);
+    }
+
+    /// Gives up waiting for the rest of what looked like a marker.
+    fn release(&mut self) {
+        let time = if self.splitter.holds_display() { DISPLAY_TIME } else { MARKER_TIME };
+        if self.held_since.elapsed() >= time {
+            let pieces = self.splitter.release();
+            pieces.into_iter().for_each(|piece| self.piece(piece));
+        }
     }
 
     /// Reads everything that is there: text first, then the channel.
     fn drain(&mut self) {
         while self.read_stdout() | self.read_stderr() {}
+        let pieces = self.splitter.release();
+        pieces.into_iter().for_each(|piece| self.piece(piece));
         self.collect_messages();
         self.handle_all();
     }
@@ -130,13 +153,60 @@ impl<'a> Pump<'a> {
         let Some(stderr) = &self.stderr else { return false };
         match fds::read_available(stderr, &mut self.buffer) {
             Read::Bytes(count) => {
-                lock(self.output).bytes(Stream::Stderr, &self.buffer[..count]);
+                lock(&self.output).bytes(Stream::Stderr, &self.buffer[..count]);
                 true
             }
             Read::Empty => false,
             Read::Closed => {
                 self.stderr = None;
                 false
+            }
+        }
+    }
+
+    /// Reads what the process says; false once it has ended.
+    fn read_socket(&mut self) -> bool {
+        loop {
+            match fds::read_available(&self.socket, &mut self.buffer) {
+                Read::Bytes(count) => self.said.extend_from_slice(&self.buffer[..count]),
+                Read::Empty => break,
+                Read::Closed => return false,
+            }
+        }
+        while let Some(end) = self.said.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.said.drain(..=end).collect();
+            if let Ok(message) = serde_json::from_slice(&line) {
+                self.hear(message);
+            }
+        }
+        true
+    }
+
+    /// Handles what the process says, after what it has printed before.
+    fn hear(&mut self, message: FromCells) {
+        match message {
+            FromCells::Put { name, type_name } => lock(&self.output).record().put.push((name, type_name)),
+            FromCells::Failed { place, type_name, message } => {
+                lock(&self.output).record().error = Some((place, type_name, message));
+            }
+            FromCells::Panicked { message, place, trace, in_cell } => {
+                self.drain();
+                lock(&self.output).panicked(Panic { message, place, trace, in_cell });
+            }
+            FromCells::Value { mime, text } => {
+                self.drain();
+                let mut output = lock(&self.output);
+                if mime.is_empty() { output.value_follows() } else { output.value(mime, text) }
+            }
+            FromCells::Done { end, variables } => {
+                self.drain();
+                let mut output = lock(&self.output);
+                if end == End::Panic {
+                    output.ended_by_panic();
+                }
+                output.complete();
+                drop(output);
+                let _ = self.events.send(Event::Ended { end, variables });
             }
         }
     }
@@ -152,7 +222,7 @@ impl<'a> Pump<'a> {
 
     /// Moves what the channel holds to the queue; true if the queue holds a message.
     fn collect_messages(&mut self) -> bool {
-        while let Read::Bytes(count) = fds::read_available(self.channel, &mut self.buffer) {
+        while let Read::Bytes(count) = fds::read_available(&self.channel, &mut self.buffer) {
             self.channel_buffer.extend_from_slice(&self.buffer[..count]);
         }
         self.channel_buffer.contains(&b'\n')
@@ -195,10 +265,10 @@ impl<'a> Pump<'a> {
             return Some(false);
         }
         match serde_json::from_slice(&line) {
-            Ok(message) => lock(self.output).channel(message),
+            Ok(message) => lock(&self.output).channel(message),
             Err(error) => {
                 let text = format!("[a display message could not be read: {error}]\n");
-                lock(self.output).bytes(Stream::Stderr, text.as_bytes());
+                lock(&self.output).bytes(Stream::Stderr, text.as_bytes());
             }
         }
         Some(is_marked(&line))
@@ -206,49 +276,20 @@ impl<'a> Pump<'a> {
 
     fn piece(&mut self, piece: Piece) {
         match piece {
-            Piece::Text(text) => lock(self.output).bytes(Stream::Stdout, &text),
+            Piece::Text(text) => lock(&self.output).bytes(Stream::Stdout, &text),
             Piece::Content { mime, data } => {
                 self.collect_messages();
                 self.handle_unmarked();
-                lock(self.output).content(mime, data);
+                lock(&self.output).content(mime, data);
             }
             Piece::Sent => self.mark(),
-            Piece::Result => lock(self.output).value_follows(),
-            Piece::Error { line, type_name, message } => {
-                lock(self.output).record().error = Some((line, type_name, message));
+            Piece::Input(prompt) => {
+                while self.read_stderr() {}
+                self.collect_messages();
+                self.handle_all();
+                lock(&self.output).input(prompt);
             }
-            Piece::Panic => {
-                self.drain_stderr_and_channel();
-                lock(self.output).panicked();
-                self.forward(line::PANIC);
-            }
-            Piece::Question => {
-                lock(self.output).record().question = true;
-                self.forward(line::QUESTION);
-            }
-            Piece::Complete => {
-                self.drain_stderr_and_channel();
-                lock(self.output).complete();
-                self.forward(line::COMPLETE);
-            }
-            Piece::Input { prompt, password } => {
-                self.drain_stderr_and_channel();
-                lock(self.output).input(prompt);
-                self.forward(if password { line::PASSWORD } else { line::INPUT });
-            }
-            Piece::ForEvcxr(line) => self.forward(&line),
         }
-    }
-
-    fn drain_stderr_and_channel(&mut self) {
-        while self.read_stderr() {}
-        self.collect_messages();
-        self.handle_all();
-    }
-
-    fn forward(&mut self, line: &str) {
-        // evcxr reads until this process ends; a broken pipe means that it is ending too.
-        let _ = writeln!(self.evcxr, "{line}");
     }
 }
 

@@ -1,21 +1,44 @@
-//! The end of a cell, as its output tells it.
+//! The end of a cell, as its own process tells it.
 
-use super::panic::Panic;
 use crate::protocol::Bundle;
 
-/// The end of a cell, as far as its own process tells.
-#[derive(Default)]
+/// What is known about a cell beside what it shows.
+#[derive(Debug, Default)]
 pub struct Record {
-    /// The cell's code panicked and evcxr caught it.
-    pub panicked: bool,
-    /// The panic's message and place.
+    /// The panic that ended it, if one did.
     pub panic: Option<Panic>,
-    /// A `?` left the cell.
-    pub question: bool,
-    /// Error of that `?`: line in the generated source, type, text.
-    pub error: Option<(usize, String, String)>,
+    /// The error that ended it: number of the `?`, type, text.
+    pub error: Option<(u32, String, String)>,
+    /// The variables that it has kept, with the names of their types.
+    pub put: Vec<(String, String)>,
     /// Value of the last expression, if the cell is quiet.
     pub value: Option<Bundle>,
-    /// Prompt of the latest request for input.
-    pub prompt: String,
+    /// The question that the cell has announced; it may still turn out to be text.
+    pub prompt: Option<Prompt>,
+}
+
+/// A panic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Panic {
+    /// What it says.
+    pub message: String,
+    /// `file:line:column`
+    pub place: String,
+    /// The calls on the way to it that lie in cells, innermost first.
+    pub trace: Vec<String>,
+    /// True if it came in the thread that runs the cells.
+    pub in_cell: bool,
+}
+
+/// A question to the learner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The words.
+    pub words: String,
+    /// True if what is typed is not to be seen.
+    pub is_password: bool,
+    /// True if the answer is wanted as JSON, in one line whatever it holds.
+    pub as_json: bool,
+    /// What the cell has printed, if it was no question after all.
+    pub text: String,
 }

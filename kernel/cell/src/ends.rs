@@ -1,0 +1,72 @@
+//! The ways in which a cell ends: by itself, by a `?`, by a panic.
+
+use crate::host::{Host, Text};
+use std::any::type_name;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The outcome of a cell's code, as long as it did not panic.
+pub type Ended = Result<(), Failure>;
+
+/// An error that leaves a cell. It has been reported when it is made.
+#[derive(Debug)]
+pub struct Failure(());
+
+/// The number of the place of a `?` that the kernel has left as it is.
+const NO_PLACE: u32 = u32::MAX;
+
+impl Failure {
+    fn report<E: Display>(place: u32, error: &E) -> Failure {
+        if let Some(host) = Host::current() {
+            // SAFETY: the texts live during the call.
+            unsafe { (host.failed)(place, Text::of(type_name::<E>()), Text::of(&error.to_string())) };
+        }
+        Failure(())
+    }
+}
+
+impl<E: Display> From<E> for Failure {
+    #[track_caller]
+    fn from(error: E) -> Failure {
+        let line = std::panic::Location::caller().line();
+        Failure::report(NO_PLACE - line, &error)
+    }
+}
+
+/// What a `?` at a numbered place makes of a result.
+///
+/// # Errors
+///
+/// The error, reported.
+pub fn branch<T, E: Display>(result: Result<T, E>, place: u32) -> Result<T, Failure> {
+    result.map_err(|error| Failure::report(place, &error))
+}
+
+/// The end of a cell without an error.
+///
+/// # Errors
+///
+/// None.
+pub fn done() -> Ended {
+    Ok(())
+}
+
+/// Runs the learner's code; `None` if it panicked.
+pub fn catch(code: impl FnOnce() -> Ended) -> Option<Ended> {
+    catch_unwind(AssertUnwindSafe(code)).ok()
+}
+
+/// Runs a cell and says how it ended: 0 well, 1 by an error, 2 by a panic, 3 not begun, because a variable is not of the
+/// type that the kernel took it for.
+pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Option<Ended>) -> u32 {
+    if !fits {
+        return 3;
+    }
+    host.install();
+    // Also what is around the learner's code may panic: destructors of variables that the cell has replaced.
+    match catch_unwind(AssertUnwindSafe(cell)) {
+        Ok(Some(Ok(()))) => 0,
+        Ok(Some(Err(_))) => 1,
+        Ok(None) | Err(_) => 2,
+    }
+}

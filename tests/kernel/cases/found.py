@@ -1,0 +1,295 @@
+"""X and G: what was found besides. A case that is the same as one of another file has another input here."""
+
+import os
+
+from .clients import READ
+from .life import CHILD, MINE, OFFLINE, clone, no_program, no_toolchain
+from .model import act, case, cell, completion, crate, either, inspection, is_complete, write
+
+LOCAL = ':dep mine = { path = "./mine" }'
+FILES = crate("mine", MINE)
+LOOP = 'println!("on");\nfor _ in 0..25 { std::thread::sleep(std::time::Duration::from_millis(100)); }'
+
+CASES = (
+    case(
+        "X1",
+        "a small crate builds itself and nothing else",
+        cell("1 + 1", value="2"),
+        cell(LOCAL, within=40, timeout=280),
+        cell("mine::answer()", value="1", within=20, timeout=60),
+        files=FILES,
+    ),
+    case(
+        "X1b",
+        "a second crate too",
+        cell(LOCAL, timeout=280),
+        cell(':dep other = { path = "./other" }', within=40, timeout=280),
+        cell("mine::answer() + other::two()", value="3"),
+        files={**FILES, **crate("other", "pub fn two() -> i32 { 2 }")},
+    ),
+    case(
+        "X2",
+        "a crate in the first cell",
+        cell(f"{LOCAL}\nmine::answer()", value="1", timeout=280, never="offline"),
+        files=FILES,
+    ),
+    case(
+        "X2b",
+        "a crate of crates.io in the first cell",
+        cell(
+            ':dep humantime = "2"\nhumantime::format_duration(std::time::Duration::from_secs(60)).to_string()',
+            value='"1m"',
+            timeout=280,
+            never="offline",
+        ),
+        network=True,
+    ),
+    case(
+        "X3",
+        "no network: a local crate, and the session goes on",
+        cell("1 + 1", value="2"),
+        cell(LOCAL, timeout=280),
+        cell("mine::answer()", value="1"),
+        cell("1 + 1", value="2"),
+        files=FILES,
+        env=OFFLINE,
+    ),
+    case(
+        "X3b",
+        "no network: a crate that is not there, then plain cells",
+        either(':dep humantime_zz = "2"', says="(?i)network|connect|offline", timeout=120),
+        cell("let a = 1;\na", value="1"),
+        cell("a + 1", value="2"),
+        env=OFFLINE,
+    ),
+    case(
+        "X4",
+        "an unknown name in the last expression, after a function",
+        "fn f() {}",
+        cell("let n = 5;\nRc::new(n)", error="E0433", line=2, says=("Rc", r"use std::rc::Rc"), never="error: consider"),
+    ),
+    case("X4b", "… exit", "use std::fmt::Debug;", cell("exit(1)", error="E0425", line=1, says=("exit", "std::process::exit"))),
+    case(
+        "X4c",
+        "… HashMap",
+        "struct S;",
+        cell("HashMap::<u8, u8>::new()", error="E0433", line=1, says=("HashMap", "std::collections::HashMap")),
+    ),
+    case(
+        "X4d",
+        "… Instant, as the type of a value",
+        "struct S;",
+        cell("let n = 1;\n\nInstant::now()", error="E0433", line=3, says="std::time::Instant"),
+    ),
+    case(
+        "X6",
+        "nothing is said to have changed that has not",
+        cell(LOCAL, timeout=280, never="has changed"),
+        *(cell(f"{n} + 1", value=str(n + 1), never="has changed") for n in range(3)),
+        files=FILES,
+        never=("has changed",),
+    ),
+    case(
+        "X7",
+        "a type vanishes from a crate while its variable lives",
+        cell(LOCAL, timeout=280),
+        "let s = mine::S { n: 1 };",
+        write("mine/src/lib.rs", "pub fn answer() -> i32 { 9 }"),
+        cell("1 + 1", value="2", timeout=120),
+        cell("mine::answer()", value="9", timeout=120),
+        cell("let s = 1;\ns", value="1"),
+        files=FILES,
+    ),
+    case(
+        "X8",
+        "another checkout: its code runs, or it is said that it does not",
+        either(':dep gpt_lab = { path = "./clone/gpt_lab" }', timeout=290),
+        either("gpt_lab::only_in_clone()", timeout=200),
+        says=(r"(?m)^77$|already|other|first",),
+        setup=clone,
+        gpt_lab=True,
+        ours=True,
+        slow=True,
+    ),
+    case(
+        "X9",
+        "no toolchain: a sentence that helps",
+        cell("1 + 1", status="error", says="(?i)toolchain|rustup", timeout=60),
+        setup=no_toolchain,
+        ours=True,
+        ends=True,
+    ),
+    case(
+        "X11",
+        "a double click on stop is one press",
+        "let keep = 5;",
+        cell(LOOP, stop="twice", status=None, timeout=30),
+        cell("keep", value="5"),
+    ),
+    # Of clients.
+    case(
+        "G1",
+        "standard input is the learner's",
+        cell(READ, answers=("twelve",), value='"twelve\\n"', timeout=30),
+        cell("keep_going", error="E0425"),
+        cell("1 + 1", value="2"),
+    ),
+    case(
+        "G1b",
+        "a child cannot eat what the kernel says to the cells",
+        "let keep = 3;",
+        cell(CHILD.format("sh", '["-c", "cat > /dev/null"]', "spawn()"), options={"allow_stdin": False}),
+        cell("keep", value="3"),
+        cell("keep + 1", value="4"),
+    ),
+    case(
+        "G2",
+        "after :restart and :clear all is as at the start",
+        'let s = String::from("x");\nuse std::collections::HashMap;',
+        ":restart",
+        cell("let s = 5;\ns", value="5"),
+        ":clear",
+        cell("s", error="E0425", line=1),
+        cell("let s = 7;\ns", value="7"),
+    ),
+    case(
+        "G3",
+        "the last expression divides: its line",
+        cell("let z = std::hint::black_box(0);\nlet w = (1);\nw / z", error="divide by zero", line=3),
+        shared=True,
+    ),
+    case(
+        "G3b",
+        "the last expression indexes: its line",
+        cell("let n = std::hint::black_box(9);\nlet arr = [1u8; 4];\n\narr[n]", error="out of bounds", line=4),
+        shared=True,
+    ),
+    case(
+        "G4",
+        "of two panics the one that ended the cell",
+        cell(
+            "std::panic::catch_unwind(|| { let v: Vec<u8> = vec![]; v[0] }).ok();\nlet n: Result<u8, &str> ="
+            ' Err("bad");\nn.unwrap()',
+            error="bad",
+            line=3,
+        ),
+        shared=True,
+    ),
+    case(
+        "G5",
+        "stop ends a program and its children",
+        "let keep = 1;",
+        cell(
+            'println!("on");\nstd::process::Command::new("sh").args(["-c", "sleep 63 & sleep 64; wait"]).status()?;',
+            stop="printed",
+            status="error",
+            timeout=30,
+        ),
+        no_program("sleep"),
+    ),
+    case(
+        "G6",
+        "contextual help does not restart",
+        "let keep = vec![1];",
+        inspection(":restart\nkeep.len()", 13),
+        completion(":restart\nkeep.l"),
+        inspection(":clear\nkeep", 8),
+        cell("keep", value="[1]"),
+    ),
+    case(
+        "G7",
+        "the value after text of stderr is a result with a number",
+        *(cell('eprintln!("line"); 7', value="7", results=1, displays=0, last=True) for _ in range(8)),
+        shared=True,
+    ),
+    case(
+        "G8",
+        "answers typed too early",
+        act("an early answer", lambda lab, _: lab.client.input("stale")),
+        cell('gpt_lab::lab::input("q")', answers=("fresh",), says="fresh", never="stale"),
+        gpt_lab=True,
+    ),
+    case(
+        "G9",
+        "a function of the cell that ended the process is kept",
+        cell("fn other() -> i32 { 3 }\nstd::process::abort();", status="error"),
+        cell("other()", value="3"),
+    ),
+    case(
+        "G9b",
+        "… also after a stop that kills",
+        cell(
+            'fn sixth() -> i32 { 6 }\nprintln!("on");\nloop { std::hint::spin_loop(); }',
+            stop="printed",
+            status="error",
+            timeout=40,
+        ),
+        cell("sixth()", value="6"),
+    ),
+    case(
+        "G10",
+        "errors in old code have a place",
+        "fn area(x: f64) -> f64 { x * x }\nfn twice(x: f64) -> f64 {\n    2.0 * area(x)\n}",
+        cell("fn area(x: i32) -> i32 { x }", says=(r"set aside: fn twice of cell 1", "E0308", "line 3")),
+        cell("area(2)", value="2"),
+    ),
+    case(
+        "G12",
+        "a clone below a folder with a blank: a notebook's folder",
+        cell('std::env::current_dir()?.to_string_lossy().contains(" ")', value="true"),
+    ),
+    case(
+        "G13",
+        "PATH is that of who starts the kernel",
+        cell('std::env::var("PATH")?.starts_with("/made/up:")', value="true"),
+        setup=lambda _: {"PATH": "/made/up:" + os.environ["PATH"]},
+    ),
+    case(
+        "G14",
+        "static linking",
+        either(":allow_static_linking 0", timeout=280),
+        cell("1 + 1", value="2", timeout=280),
+        slow=True,
+    ),
+    case(
+        "G16",
+        "is it complete? headers and attributes",
+        *(
+            is_complete(code, "incomplete")
+            for code in (
+                "#[allow(dead_code)]",
+                "pub struct Q",
+                "impl<T> Q<T>",
+                "for x in &v",
+                "while let Some(x) = y",
+                "if let Some(x) = y",
+                "match a.b",
+                "let y: Vec<",
+                "a <=",
+                "x |",
+                "trait A: B",
+                "union U",
+            )
+        ),
+        shared=True,
+    ),
+    case(
+        "G16b",
+        "is it complete? ends",
+        *(is_complete(code, "complete") for code in ("2.", "3..", "x // {", ':dep b = { path = "../b"', "!ls '", "{ }", "a?")),
+        shared=True,
+    ),
+    case(
+        "G18",
+        "a command after a value",
+        cell(':version\nprintln!("text"); 5', results=1, value="5", says=("text", r"0\.\d+")),
+        shared=True,
+    ),
+    case(
+        "G19",
+        "a cell right after stop is run, or it is said",
+        "let keep = 1;",
+        cell(LOOP, stop="printed", status=None, timeout=30),
+        cell("keep", value="1"),
+    ),
+)
