@@ -13,7 +13,7 @@
 /// | `GPT_LAB_INTERRUPT` | engine | `gpt_lab` in a cell | file that exists while a cell is to stop (docs/channel.md) |
 /// | `GPT_LAB_MARK` | engine | `gpt_lab` in a cell | word that begins our lines on standard output (docs/channel.md) |
 /// | `EVCXR_IS_RUNTIME` | engine | crates in a cell that know evcxr | `1`: displays are possible |
-/// | `RUST_BACKTRACE` | learner | removed for the compiler | |
+/// | `RUST_BACKTRACE` | learner | removed for cells and the compiler | |
 /// | `MALLOC_*`, `*_NUM_THREADS`, `CANDLE_*` | engine, learner | the cells' process | see docs/tuning.md |
 /// | `JPY_PARENT_PID` | Jupyter | relay | process that started the kernel |
 pub mod var {
@@ -32,7 +32,7 @@ pub mod var {
 ///
 /// | file | made by | read by | content |
 /// |---|---|---|---|
-/// | `cell-HASH.rs`, `cell-HASH.rs.so` | `compile::rustc` | the compiler, the cells' process | the code of a cell |
+/// | `cell-HASH.rs`, `cell-HASH.rs.N.so` | `compile::rustc` | the compiler, the cells' process | the code of a cell |
 /// | `channel` | engine | `gpt_lab` in a cell, engine | `GPT_LAB_CHANNEL` |
 /// | `interrupt` | engine | `gpt_lab` in a cell | `GPT_LAB_INTERRUPT` |
 /// | `deps` | `engine::dependencies` | cargo | the crate of the learner's `:dep` |
@@ -47,6 +47,7 @@ pub mod file {
 /// | line | printed by | meaning |
 /// |---|---|---|
 /// | `MARK` (the value of `GPT_LAB_MARK`) | `gpt_lab` in a cell | place of a message of the channel (docs/channel.md) |
+/// | `MARK value` | the cells' process | what is displayed from now on is the value of the cell |
 /// | `MARK input {"prompt": …, "password": …}` | `gpt_lab` in a cell | the cell waits for an answer |
 /// | `EVCXR_BEGIN_CONTENT MIME` … `EVCXR_END_CONTENT` | crates that know evcxr | a display |
 /// | `EVCXR_FLUSH_OUTPUT` | crates that know evcxr | nothing here: output is shown at once |

@@ -8,8 +8,8 @@ use super::channel::mark;
 use super::frontend::{Frontend, frontend};
 use crate::core::stop::interrupted;
 
-/// Asks for a line of text and waits for it. In a notebook an input box opens below the cell. `None` at the end of the
-/// input, and once the learner has pressed stop.
+/// Asks for a line of text and waits for it. In a notebook an input box opens below the cell, and the stop button ends
+/// the cell, as an exception does in Python. `None` at the end of the input.
 pub fn input(prompt: &str) -> Option<String> {
     ask(prompt, false)
 }
@@ -20,16 +20,8 @@ pub fn password(prompt: &str) -> Option<String> {
 }
 
 fn ask(prompt: &str, password: bool) -> Option<String> {
-    if interrupted() {
-        return None;
-    }
     match frontend() {
-        Frontend::Kernel => {
-            let question = json!({ "prompt": prompt, "password": password });
-            let answer = read_after(&format!("{} input {question}\n", mark().ok()?))?;
-            // An answer of several lines comes in one, as JSON.
-            serde_json::from_str(&answer).ok()
-        }
+        Frontend::Kernel => ask_kernel(prompt, password),
         Frontend::PlainEvcxr => {
             // The convention of the crate `evcxr_input`. A colon would end the prompt and a newline the command.
             let command = if password { "EVCXR_INPUT_REQUEST_PASSWORD" } else { "EVCXR_INPUT_REQUEST" };
@@ -37,6 +29,17 @@ fn ask(prompt: &str, password: bool) -> Option<String> {
         }
         Frontend::Terminal => read_after(prompt),
     }
+}
+
+fn ask_kernel(prompt: &str, password: bool) -> Option<String> {
+    let question = json!({ "prompt": prompt, "password": password });
+    let answer = if interrupted() { None } else { read_after(&format!("{} input {question}\n", mark().ok()?)) };
+    if interrupted() {
+        // Without a message: the kernel says that the cell was stopped. What asks again and again would never end.
+        std::panic::resume_unwind(Box::new("stopped at a question"));
+    }
+    // An answer of several lines comes in one, as JSON.
+    serde_json::from_str(&answer?).ok()
 }
 
 /// The next line of standard input, after a text on standard output.

@@ -1,7 +1,7 @@
 //! The ways in which a cell ends: by itself, by a `?`, by a panic.
 
 use crate::host::{Host, Text};
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -53,7 +53,16 @@ pub fn done() -> Ended {
 
 /// Runs the learner's code; `None` if it panicked.
 pub fn catch(code: impl FnOnce() -> Ended) -> Option<Ended> {
-    catch_unwind(AssertUnwindSafe(code)).ok()
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| tell(&*payload)).ok()
+}
+
+/// Tells what a panic said: the learner may have taken the hook away that has told it with its place.
+fn tell(payload: &(dyn Any + Send)) {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    if let (Some(host), Some(text)) = (Host::current(), text) {
+        // SAFETY: the text lives during the call.
+        unsafe { (host.caught)(Text::of(text)) };
+    }
 }
 
 /// Runs a cell and says how it ended: 0 well, 1 by an error, 2 by a panic, 3 not begun, because a variable is not of the
@@ -64,7 +73,9 @@ pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Option<Ended>
     }
     host.install();
     // Also what is around the learner's code may panic: destructors of variables that the cell has replaced.
-    match catch_unwind(AssertUnwindSafe(cell)) {
+    let ended = catch_unwind(AssertUnwindSafe(cell));
+    crate::show::flush();
+    match ended {
         Ok(Some(Ok(()))) => 0,
         Ok(Some(Err(_))) => 1,
         Ok(None) | Err(_) => 2,

@@ -107,6 +107,8 @@ pub struct Host {
     pub value: unsafe extern "C" fn(Text, Text),
     /// A panic: its message, its place, its trace, and whether it is the thread that runs the cell.
     pub panicked: unsafe extern "C" fn(Text, Text, Text, bool),
+    /// What a panic said that has ended the cell.
+    pub caught: unsafe extern "C" fn(Text),
     /// An error that left the cell: number of the place, type, message.
     pub failed: unsafe extern "C" fn(u32, Text, Text),
     /// True while a cell runs.

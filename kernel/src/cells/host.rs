@@ -3,6 +3,7 @@
 use super::protocol::{End, FromCells};
 use super::store;
 use crate::code::generate::ENTRY;
+use crate::names::var;
 use crate::sys::lock;
 use gpt_lab_cell::{Host, Text, Value};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
@@ -13,12 +14,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ENGINE: Mutex<Option<UnixStream>> = Mutex::new(None);
+static MARK: Mutex<String> = Mutex::new(String::new());
 static RUNNING: AtomicBool = AtomicBool::new(false);
-static HOST: Host = Host { put, look, take, value, panicked, failed, is_running };
+static HOST: Host = Host { put, look, take, value, panicked, failed, caught, is_running };
 
 /// Messages go to this engine from now on.
 pub fn connect(engine: UnixStream) {
     *lock(&ENGINE) = Some(engine);
+    *lock(&MARK) = std::env::var(var::MARK).unwrap_or_default();
 }
 
 fn send(message: &FromCells) {
@@ -30,6 +33,16 @@ fn send(message: &FromCells) {
     }
 }
 
+/// Loads a shared object that cells need, so that they find it by its name wherever they lie.
+pub fn load(path: &Path) {
+    // SAFETY: `gpt_lab`, which the kernel itself has had built; loading it runs nothing.
+    match unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) } {
+        Ok(library) => std::mem::forget(library),
+        // The first cell will say why.
+        Err(error) => eprintln!("gpt_lab_kernel: {:#}", anyhow::Error::new(error)),
+    }
+}
+
 /// Runs the cell in a shared object and says how it ended.
 pub fn run(path: &Path) {
     RUNNING.store(true, Ordering::SeqCst);
@@ -38,7 +51,7 @@ pub fn run(path: &Path) {
         Ok(1) => End::Error,
         Ok(2) => End::Panic,
         Ok(_) => End::Misfit,
-        Err(error) => End::NotLoaded(error.to_string()),
+        Err(error) => End::NotLoaded(format!("{:#}", anyhow::Error::new(error))),
     };
     flush_c();
     RUNNING.store(false, Ordering::SeqCst);
@@ -54,6 +67,16 @@ fn call(path: &Path) -> Result<u32, libloading::Error> {
     // Variables, threads and hooks may run its code for ever.
     std::mem::forget(library);
     Ok(end)
+}
+
+/// Prints a line for the engine among the cell's output.
+fn mark(what: &str) {
+    let line = format!("{}{what}\n", lock(&MARK));
+    let mut rest = line.as_bytes();
+    // Not through this program's own standard output: the order with what the cell has written must hold.
+    while let Ok(count @ 1..) = rustix::io::write(rustix::stdio::stdout(), rest) {
+        rest = &rest[count..];
+    }
 }
 
 /// What C code has printed belongs to the cell.
@@ -91,7 +114,11 @@ unsafe extern "C" fn take(name: Text) -> Value {
 unsafe extern "C" fn value(mime: Text, text: Text) {
     // SAFETY: the cell waits for this call.
     let (mime, text) = unsafe { (mime.read(), text.read()) };
-    send(&FromCells::Value { mime, text });
+    if mime.is_empty() {
+        mark(" value");
+    } else {
+        send(&FromCells::Value { mime, text });
+    }
 }
 
 unsafe extern "C" fn panicked(message: Text, place: Text, trace: Text, in_cell: bool) {
@@ -101,6 +128,12 @@ unsafe extern "C" fn panicked(message: Text, place: Text, trace: Text, in_cell: 
     let places = trace.lines().filter_map(|line| Some(line.trim().strip_prefix("at ")?.to_owned()));
     let trace = places.filter(|place| place.contains("cell-")).collect();
     send(&FromCells::Panicked { message, place, trace, in_cell });
+}
+
+unsafe extern "C" fn caught(message: Text) {
+    // SAFETY: the cell waits for this call.
+    let message = unsafe { message.read() };
+    send(&FromCells::Caught { message });
 }
 
 unsafe extern "C" fn failed(place: u32, type_name: Text, message: Text) {

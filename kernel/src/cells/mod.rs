@@ -37,7 +37,10 @@ pub fn run() -> Result<()> {
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             match serde_json::from_slice::<ToCells>(&line) {
-                Ok(order) => drop(orders.send((order, handed.pop()))),
+                Ok(order) => {
+                    let input = if matches!(order, ToCells::Run { .. }) { handed.pop() } else { None };
+                    drop(orders.send((order, input)));
+                }
                 Err(error) => eprintln!("gpt_lab_kernel: the engine sent what cannot be read: {error}"),
             }
         }
@@ -57,6 +60,7 @@ fn work(queue: &Receiver<(ToCells, Option<OwnedFd>)>) {
                 host::run(library.as_ref());
                 let _ = empty_stdin();
             }
+            ToCells::Load { library } => host::load(library.as_ref()),
             ToCells::Forget { names } => names.iter().for_each(|name| store::forget(name)),
         }
     }

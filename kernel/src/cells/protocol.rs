@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum ToCells {
     /// Load this shared object and run the cell in it; a descriptor that comes along is its standard input.
     Run { library: String },
+    /// Load this shared object, which cells need.
+    Load { library: String },
     /// Drop these variables.
     Forget { names: Vec<String> },
 }
@@ -18,10 +20,12 @@ pub enum ToCells {
 pub enum FromCells {
     /// A variable is kept; the name of its type as `std::any::type_name` gives it.
     Put { name: String, type_name: String },
-    /// The value of the cell; without a MIME type: what is displayed from now on is the value.
+    /// The value of the cell.
     Value { mime: String, text: String },
     /// A panic, with the places of its trace that lie in cells if it is in their thread.
     Panicked { message: String, place: String, trace: Vec<String>, in_cell: bool },
+    /// What the panic said that has ended the cell.
+    Caught { message: String },
     /// An error left the cell: number of the `?`, type, message.
     Failed { place: u32, type_name: String, message: String },
     /// The cell has ended.

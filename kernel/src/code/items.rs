@@ -18,11 +18,13 @@ pub enum Space {
     Value,
     /// Macros.
     Macro,
+    /// Functions of an `impl`.
+    Member,
     /// Imports, whose space nobody knows.
     Import,
 }
 
-/// The part of an item that can be replaced by itself: a function of an `impl`, a name of a `use`.
+/// A name of a `use`, which can be replaced by itself.
 #[derive(Debug, Clone)]
 struct Member {
     name: String,
@@ -73,16 +75,13 @@ impl Item {
             source.kernel(" ");
         }
         for Member { pieces, .. } in &self.members {
-            let is_import = self.end.is_empty();
-            if is_import {
-                source.kernel("use ");
-            }
+            source.kernel("use ");
             for (before, range, after) in pieces {
                 source.kernel(before);
                 source.cell(self.cell, text, range.clone());
                 source.kernel(after);
             }
-            source.kernel(if is_import { ";" } else { " " });
+            source.kernel(";");
         }
         source.kernel(self.end);
         source.kernel("\n");
@@ -91,11 +90,11 @@ impl Item {
 
 /// The items that the code of a cell defines.
 pub fn of(code: &Code, text: &str, cell: usize) -> Vec<Item> {
-    let items = code.items.iter().map(|item| one(item, text, cell));
+    let items = code.items.iter().flat_map(|item| one(item, text, cell));
     items.chain(code.item_macros.iter().map(|whole| of_macro(whole, text, cell))).collect()
 }
 
-fn one(item: &ast::Item, text: &str, cell: usize) -> Item {
+fn one(item: &ast::Item, text: &str, cell: usize) -> Vec<Item> {
     let whole = range(item.syntax());
     let mere = mere_attributes(item);
     // Left out: without a test harness the compiler would leave out the function.
@@ -122,10 +121,17 @@ fn one(item: &ast::Item, text: &str, cell: usize) -> Item {
             made.pieces.clear();
             made.members = imports::of(item, text).iter().map(|import| of_import(import, text)).collect();
         }
-        ast::Item::Impl(item) => made.take_apart(item, text),
+        ast::Item::Impl(item) => return made.of_impl(item, text),
+        // What a module declares is meant within it, whatever has that name outside.
+        ast::Item::Module(module) => {
+            let inner = module.syntax().descendants().skip(1).filter(|node| ast::Item::can_cast(node.kind()));
+            for name in inner.filter_map(|node| node.children().find_map(ast::Name::cast)) {
+                made.words.remove(&name.text().to_string());
+            }
+        }
         _ => {}
     }
-    made
+    vec![made]
 }
 
 fn of_import(import: &Import, text: &str) -> Member {
@@ -218,37 +224,43 @@ fn without<'a>(whole: Range, holes: impl Iterator<Item = &'a Range>) -> Vec<Rang
 }
 
 impl Item {
-    fn take_apart(&mut self, item: &ast::Impl, text: &str) {
+    /// The item of an `impl`: of a type's own, one for each function in it, so that each can be replaced by itself.
+    fn of_impl(mut self, item: &ast::Impl, text: &str) -> Vec<Item> {
         let whole = range(item.syntax());
         let list = item.assoc_item_list();
         let open = list.as_ref().map_or(whole.end, |list| range(list.syntax()).start);
-        let head = normal(&text[whole.start..open]);
         self.title = in_one_line(&text[whole.start..open]);
+        self.head = Some(normal(&text[whole.start..open]));
         self.is_inherent = item.trait_().is_none();
-        let has_types =
-            list.iter().flat_map(ast::AssocItemList::assoc_items).any(|inner| !matches!(inner, ast::AssocItem::Fn(_)));
-        self.shapes_types = has_types && !self.is_inherent;
-        self.head = Some(head);
-        // An attribute of the inside (`#![…]`) keeps the block whole.
         let inner: Vec<ast::AssocItem> = list.iter().flat_map(ast::AssocItemList::assoc_items).collect();
-        if !self.is_inherent || inner.iter().any(|inner| matches!(inner, ast::AssocItem::MacroCall(_))) {
-            return;
+        self.shapes_types = !self.is_inherent && inner.iter().any(|inner| !matches!(inner, ast::AssocItem::Fn(_)));
+        if !self.is_inherent
+            || inner.is_empty()
+            || inner.iter().any(|inner| matches!(inner, ast::AssocItem::MacroCall(_)))
+        {
+            return vec![self];
         }
-        self.pieces = vec![whole.start..(open + 1).min(whole.end)];
-        self.end = "}";
-        let name = |inner: &ast::AssocItem| match inner {
-            ast::AssocItem::Fn(inner) => inner.name(),
-            ast::AssocItem::Const(inner) => inner.name(),
-            ast::AssocItem::TypeAlias(inner) => inner.name(),
-            ast::AssocItem::MacroCall(_) => None,
+        inner.iter().map(|member| self.with_member(member, whole.start..(open + 1).min(whole.end), text)).collect()
+    }
+
+    fn with_member(&self, member: &ast::AssocItem, head: Range, text: &str) -> Item {
+        let (word, name) = match member {
+            ast::AssocItem::Fn(inner) => ("fn", inner.name()),
+            ast::AssocItem::Const(inner) => ("const", inner.name()),
+            ast::AssocItem::TypeAlias(inner) => ("type", inner.name()),
+            ast::AssocItem::MacroCall(_) => ("", None),
         };
-        self.members = inner
-            .iter()
-            .map(|inner| Member {
-                name: name(inner).map(|name| name.text().to_string()).unwrap_or_default(),
-                pieces: vec![("", range(inner.syntax()), "")],
-            })
-            .collect();
+        let name = name.map(|name| name.text().to_string()).unwrap_or_default();
+        let place = range(member.syntax());
+        Item {
+            title: format!("{word} {name} of {}", self.title),
+            names: vec![(Space::Member, name)],
+            words: words(&format!("{} {}", &text[head.clone()], &text[place.clone()])),
+            meaning: normal(&text[place.clone()]),
+            pieces: vec![head, place],
+            end: "}",
+            ..self.clone()
+        }
     }
 }
 
@@ -298,7 +310,12 @@ impl Items {
     /// Writes all items that are not left out; returns the place of each.
     pub fn write(&self, source: &mut Source, texts: &[String]) -> Vec<(usize, Range)> {
         let mut places = Vec::new();
-        for (number, item) in self.all.iter().enumerate().filter(|(_, item)| item.aside.is_none()) {
+        // A macro must stand before what uses it.
+        let is_macro = |item: &&Arc<Item>| item.names.iter().any(|(space, _)| *space == Space::Macro);
+        let numbered = || self.all.iter().enumerate().filter(|(_, item)| item.aside.is_none());
+        let macros = numbered().filter(|(_, item)| is_macro(item));
+        let others = numbered().filter(|(_, item)| !is_macro(item));
+        for (number, item) in macros.chain(others) {
             let begin = source.text().len();
             item.write(source, &texts[item.cell]);
             places.push((number, begin..source.text().len()));
@@ -376,7 +393,7 @@ fn counts(item: &Item, type_name: &str, reached: &BTreeSet<String>) -> (bool, bo
 /// The name of the crate that a cell is compiled as.
 pub const CRATE: &str = "cell";
 
-/// The words of those paths in a type's name that begin with the cells' crate.
+/// The first words of those paths in a type's name that begin with the cells' crate.
 fn own_words(type_name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '#';
@@ -385,7 +402,8 @@ fn own_words(type_name: &str) -> BTreeSet<String> {
             continue;
         }
         let path = type_name[at + "cell::".len()..].split(|c: char| !is_word(c) && c != ':').next().unwrap_or_default();
-        found.extend(path.split("::").filter(|word| !word.is_empty()).map(str::to_owned));
+        // What lies in a module is part of the module's text.
+        found.extend(path.split("::").next().filter(|word| !word.is_empty()).map(str::to_owned));
     }
     found
 }
@@ -407,10 +425,7 @@ fn replaces(new: &Item, old: &mut Arc<Item>) -> bool {
         if head != other {
             return false;
         }
-        if new.members.is_empty() || old.members.is_empty() {
-            return !new.is_inherent || new.meaning == old.meaning;
-        }
-        return drop_members(old, |member| new.members.iter().any(|own| own.name == member.name));
+        return !new.is_inherent || new.names == old.names;
     }
     let is_import = |item: &Item| item.pieces.is_empty();
     if is_import(old) {
@@ -420,6 +435,9 @@ fn replaces(new: &Item, old: &mut Arc<Item>) -> bool {
             by_import || new.names.iter().any(|(space, name)| hides(*space) && *name == member.name)
         };
         return drop_members(old, replaced);
+    }
+    if new.head.is_some() || old.head.is_some() {
+        return false;
     }
     let same = |(space, name): &(Space, String)| {
         old.names

@@ -28,6 +28,9 @@ const TEACHING: [&str; 8] = [
     "let_underscore_lock",
 ];
 
+/// Errors about something that is lent while it is kept.
+const LOANS: [&str; 8] = ["E0505", "E0597", "E0716", "E0506", "E0502", "E0499", "E0521", "E0373"];
+
 /// A cell that can be run.
 pub struct Ready {
     /// The shared object.
@@ -121,10 +124,12 @@ impl Attempt<'_> {
             }
             let of = |span: &&Span| made.source.origins(&(span.byte_start..span.byte_end)).collect::<Vec<_>>();
             let origins: Vec<&Origin> = places.iter().flat_map(of).collect();
-            let kept = origins.iter().find_map(|origin| match origin {
+            let mut all_kept = origins.iter().filter_map(|origin| match origin {
                 Origin::Keep { name, site } => Some((name.clone(), *site)),
                 _ => None,
             });
+            // Of a loan and its owner the loan is given up: the primary place is where the owner is kept.
+            let kept = if LOANS.contains(&message.number()) { all_kept.last() } else { all_kept.next() };
             let shows = || origins.contains(&&Origin::Show);
             if let Some(kept) = kept {
                 findings.decided |= decide(cell, choices, kept, message);
@@ -199,6 +204,15 @@ impl Attempt<'_> {
         for message in compiled.messages.iter().filter(|message| TEACHING.contains(&message.number())) {
             let Some(primary) = message.spans.iter().find(|span| span.is_primary) else { continue };
             let Some(place) = reporter.place(primary).filter(|place| place.cell == cell.number) else { continue };
+            // Not what the compiler says about the code around the learner's.
+            let is_learners = |span: &Span| {
+                made.source
+                    .origins(&(span.byte_start..span.byte_end))
+                    .all(|origin| matches!(origin, Origin::Cell { .. }))
+            };
+            if !message.spans.iter().all(|span| span.within(&compiled.file).is_none_or(is_learners)) {
+                continue;
+            }
             // A variable of the cell itself is there for later cells.
             let of_cells = ["unused_variables", "unused_mut", "unused_assignments"].contains(&message.number());
             if of_cells && !cell.code.is_in_item(&place.range) {

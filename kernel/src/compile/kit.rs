@@ -80,6 +80,12 @@ impl Kit {
         arguments
     }
 
+    /// The shared objects among the named crates.
+    pub fn shared(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_shared = |file: &&PathBuf| file.extension().is_some_and(|end| end == "so" || end == "dylib");
+        self.named.get("gpt_lab").into_iter().flatten().filter(is_shared)
+    }
+
     /// The newest crate of a package.
     pub fn package(&self, package: &str) -> Option<&Crate> {
         self.crates.iter().find(|found| found.package == package)

@@ -66,7 +66,7 @@ impl Reporter<'_> {
             number => format!("{}[{number}]", message.level),
         };
         let mut failure = Failure::new(ename, words(&message.message));
-        failure.traceback.extend(self.excerpts(&message.spans));
+        failure.traceback.extend(self.excerpts(&beginning(message)));
         if message.spans.iter().all(|span| self.place(span).is_none())
             && let Some(end) = self.end_of_cell(message)
         {
@@ -78,11 +78,10 @@ impl Reporter<'_> {
             }
         }
         failure.traceback.extend(self.about_name(message).map(|note| format!("  {BOLD}note:{PLAIN} {note}")));
-        let hint = match message.number() {
-            "E0384" | "E0596" => Some("an existing variable becomes mutable with `let mut x = x;`"),
-            _ => None,
-        };
-        failure.traceback.extend(hint.map(|hint| format!("  {BOLD}help:{PLAIN} {hint}")));
+        if let ("E0384" | "E0596", Some(name)) = (message.number(), message.message.split('`').nth(1)) {
+            let hint = format!("an existing variable becomes mutable with `let mut {name} = {name};`");
+            failure.traceback.push(format!("  {BOLD}help:{PLAIN} {hint}"));
+        }
         failure.traceback.truncate(MOST_LINES);
         failure
     }
@@ -175,12 +174,23 @@ impl Reporter<'_> {
 
     /// What is known about the name that the compiler does not find.
     fn about_name(&self, message: &Diagnostic) -> Option<String> {
-        if !["E0425", "E0412", "E0433", "E0423", "E0432", "E0574", "E0405"].contains(&message.number()) {
+        if !["E0425", "E0412", "E0433", "E0423", "E0432", "E0574", "E0405", "E0599"].contains(&message.number()) {
             return None;
         }
         let mut quoted = message.message.split('`').skip(1).step_by(2);
         quoted.find_map(|name| (self.missing)(name))
     }
+}
+
+/// The places of a message; of something that is never closed, where it begins.
+fn beginning(message: &Diagnostic) -> Vec<Span> {
+    let mut spans = message.spans.clone();
+    let is_begin = |span: &Span| span.label.as_deref().is_some_and(|label| label.contains("unclosed delimiter"));
+    if message.message.contains("unclosed delimiter") && spans.iter().any(is_begin) {
+        spans.retain(is_begin);
+        spans.iter_mut().for_each(|span| span.is_primary = true);
+    }
+    spans
 }
 
 /// The compiler's words without what is said of files and of generated code.
@@ -190,6 +200,10 @@ fn words(message: &str) -> String {
     let message =
         message.replace("found `}`", "found the end of the cell").replace("found `;`", "found the end of the cell");
     let message = message.replace("::gpt_lab_cell::", "");
+    if let Some(name) = message.strip_prefix("you might be missing a crate named `") {
+        let name = name.trim_end_matches('`');
+        return format!("you might be missing a crate named `{name}`: write `:dep {name} = \"*\"` on a line above");
+    }
     match message.split_once("use `cargo add ") {
         Some((before, rest)) => {
             let name = rest.split('`').next().unwrap_or_default();

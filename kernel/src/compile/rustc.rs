@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How cells are compiled: quick to compile, and as strict as a learner's own program.
-const FLAGS: [&str; 20] = [
+const FLAGS: [&str; 19] = [
     "--crate-name",
     CRATE,
     "--edition=2024",
@@ -20,7 +21,6 @@ const FLAGS: [&str; 20] = [
     "--error-format=json",
     "--color=never",
     "-Cprefer-dynamic",
-    "-Crpath",
     "-Ccodegen-units=1",
     "-Coverflow-checks=on",
     "-Cdebug-assertions=on",
@@ -71,7 +71,7 @@ impl Compiler {
             return Ok(compiled);
         }
         fs::write(self.folder.join(&file), source).context("cannot write the code of a cell")?;
-        let library = self.folder.join(format!("{file}.so"));
+        let library = self.new_library(&file);
         let mut command = self.command();
         command.args(FLAGS).args(&arguments).arg("--emit=link").arg("-o").arg(&library).arg(&file);
         let output = command.output().with_context(|| format!("cannot start {}", self.kit.rustc.display()))?;
@@ -95,6 +95,12 @@ impl Compiler {
         let (messages, other) = read(&output.stderr);
         let library = output.status.success().then(|| self.folder.join("check.rmeta"));
         Ok(Compiled { messages, library, file, other })
+    }
+
+    /// A name that no library has had: a process loads one of a name only once.
+    fn new_library(&self, file: &str) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.folder.join(format!("{file}.{}.so", COUNT.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn command(&self) -> Command {
@@ -140,8 +146,7 @@ impl Compiler {
         let library = if is_error {
             None
         } else {
-            let copy = self.folder.join(format!("{file}.so"));
-            let _ = fs::remove_file(&copy);
+            let copy = self.new_library(file);
             fs::copy(kept.join(format!("{hash}.so")), &copy).ok()?;
             Some(copy)
         };
@@ -169,8 +174,7 @@ impl Compiler {
 
 /// True if the result may depend on more than the source and the crates.
 fn depends_on_more(source: &str) -> bool {
-    ["include", "env!", "option_env", "file!", "path"].iter().any(|word| source.contains(word))
-        || source.contains("#[path")
+    ["include!", "include_str!", "include_bytes!", "env!", "#[path"].iter().any(|word| source.contains(word))
 }
 
 /// The messages among the lines that the compiler has printed, and the other lines.

@@ -20,10 +20,8 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = "gpt_lab_assist";
 /// Time after which the program ends if nobody asks.
 const IDLE: Duration = Duration::from_secs(600);
-/// Time that an editor waits for proposals …
-const COMPLETION_TIME: Duration = Duration::from_millis(900);
-/// … and for documentation.
-const DOCUMENTATION_TIME: Duration = Duration::from_secs(15);
+/// Time for an answer; the first takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A question of an editor.
 pub struct Question {
@@ -134,14 +132,13 @@ fn start(folder: &std::path::Path) -> Option<Program> {
 impl Program {
     /// The program's answer, if it comes in time; an error if the program is gone.
     fn ask(&mut self, question: &Question) -> Result<Option<Answer>, ()> {
-        let (kind, time) =
-            if question.is_documentation { ("inspect", DOCUMENTATION_TIME) } else { ("complete", COMPLETION_TIME) };
+        let kind = if question.is_documentation { "inspect" } else { "complete" };
         let code = format!("{}{}", question.before, question.code);
         let asked = Asked { id: question.id, kind, code, offset: question.before.len() + question.offset };
         let mut line = serde_json::to_string(&asked).map_err(drop)?;
         line.push('\n');
         self.stdin.write_all(line.as_bytes()).map_err(drop)?;
-        let end = Instant::now() + time;
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(answer) if answer.id == question.id => return Ok(Some(answer)),

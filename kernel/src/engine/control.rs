@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Time for a program that a cell has started to end by itself after it was asked to.
 const PROGRAMS_TIME: Duration = Duration::from_secs(1);
+/// The same, once the cell itself has ended.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// The running cell as the listener can influence it.
 pub struct Control {
@@ -54,7 +56,8 @@ impl Control {
         running != 0 && self.stopped.load(Ordering::SeqCst) == running
     }
 
-    /// Raises the flag, and ends compilers and programs until the cell has ended.
+    /// Raises the flag, and ends compilers and programs until the cell has ended: as Ctrl-C does in a terminal, then by
+    /// force.
     pub fn interrupt(self: &Arc<Self>, cell: u64) {
         self.stopped.store(cell, Ordering::SeqCst);
         if self.running.load(Ordering::SeqCst) != cell {
@@ -63,22 +66,30 @@ impl Control {
         let _ = File::create(&self.place.interrupt);
         let control = self.clone();
         std::thread::spawn(move || {
-            let begin = Instant::now();
+            let (begin, mut asked) = (Instant::now(), HashSet::new());
+            while control.running.load(Ordering::SeqCst) == cell && begin.elapsed() < PROGRAMS_TIME {
+                procs::kill_descendants(std::process::id() as i32, control.child_pid());
+                for pid in control.own_programs().into_iter().filter(|pid| asked.insert(*pid)) {
+                    procs::signal(pid, Signal::INT);
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            std::thread::sleep(PROGRAMS_TIME.saturating_sub(begin.elapsed()).min(GRACE));
+            // Also those whose parents have ended meanwhile.
+            asked.into_iter().for_each(procs::kill);
             while control.running.load(Ordering::SeqCst) == cell {
                 procs::kill_descendants(std::process::id() as i32, control.child_pid());
-                control.end_programs(begin.elapsed() > PROGRAMS_TIME);
+                control.own_programs().into_iter().for_each(procs::kill);
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
     }
 
-    /// Ends the programs that the running cell has started: as Ctrl-C does in a terminal, then by force.
-    fn end_programs(&self, by_force: bool) {
+    /// The programs that the running cell has started.
+    fn own_programs(&self) -> Vec<i32> {
         let earlier = lock(&self.programs).clone();
         let all = self.child_pid().map(procs::descendants).unwrap_or_default();
-        for pid in all.into_iter().filter(|pid| !earlier.contains(pid)) {
-            procs::signal(pid, if by_force { Signal::KILL } else { Signal::INT });
-        }
+        all.into_iter().filter(|pid| !earlier.contains(pid)).collect()
     }
 
     /// Kills the process that runs the cells, if one of them runs, and what it has started.
@@ -86,7 +97,7 @@ impl Control {
         if self.running.load(Ordering::SeqCst) == 0 {
             return;
         }
-        self.end_programs(true);
+        self.own_programs().into_iter().for_each(procs::kill);
         if let Some(child) = &mut *lock(&self.child) {
             let _ = child.kill();
         }

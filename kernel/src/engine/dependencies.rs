@@ -8,6 +8,7 @@ use crate::compile::kit::Kit;
 use crate::names::file;
 use crate::session::base::{Base, cargo_build, crates_of, folders_of, toml_text};
 use crate::session::{Layout, clone_tree};
+use crate::sys::files::collect_files;
 use semver::{Version, VersionReq};
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +22,8 @@ pub struct Dependencies {
     wanted: BTreeMap<String, Value>,
     /// True after `:offline 1`.
     pub offline: bool,
+    /// The state of the files that were built.
+    stamp: BTreeMap<String, Vec<String>>,
     /// Variables for build time.
     pub variables: Vec<(String, String)>,
 }
@@ -55,6 +58,7 @@ impl Dependencies {
         }
         let mut next = self.clone();
         next.wanted.insert(name, value);
+        next.stamp = next.stamp();
         let kit = next.build(context, progress)?;
         *self = next;
         Ok(Added::Kit(Box::new(kit)))
@@ -65,6 +69,40 @@ impl Dependencies {
             Some(kit) => Ok(Added::Kit(Box::new(kit))),
             None => Err(format!("this kernel's gpt_lab is not {value}; leave the line out, gpt_lab is loaded already")),
         }
+    }
+
+    /// Builds crates of the learner's own again if their files have changed; returns their names.
+    pub fn refresh(
+        &mut self,
+        context: &Context,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Option<(Kit, Vec<String>)>, String> {
+        let stamp = self.stamp();
+        if stamp == self.stamp {
+            return Ok(None);
+        }
+        let kit = self.build(context, progress)?;
+        let before = std::mem::replace(&mut self.stamp, stamp);
+        let changed = self.stamp.iter().filter(|(name, files)| before.get(*name) != Some(files));
+        let names = changed.map(|(name, _)| name.replace('-', "_")).collect();
+        Ok(Some((kit, names)))
+    }
+
+    /// The state of the files of crates that are named by path.
+    fn stamp(&self) -> BTreeMap<String, Vec<String>> {
+        let mut stamp = BTreeMap::new();
+        for (name, value) in &self.wanted {
+            let Some(path) = value.get("path").and_then(Value::as_str) else { continue };
+            let mut files = vec![Path::new(path).join("Cargo.toml")];
+            let _ = collect_files(&Path::new(path).join("src"), &mut files);
+            files.sort();
+            let about = files.iter().filter_map(|file| {
+                let about = fs::metadata(file).ok()?;
+                Some(format!("{} {} {:?}", file.display(), about.len(), about.modified().ok()?))
+            });
+            stamp.insert(name.clone(), about.collect());
+        }
+        stamp
     }
 
     /// Builds all of them.

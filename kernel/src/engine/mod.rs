@@ -72,7 +72,10 @@ pub fn run(args: &[String]) -> Result<()> {
     };
     let assist = assist::Assist::new(dir.join("assist"), reply.clone());
     Worker { control, reply, clock, assist }.run(task_receiver, parts);
-    Ok(())
+    // The relay is gone: what waits for that ends this process, after all that is below it.
+    loop {
+        std::thread::park();
+    }
 }
 
 /// The way of the cells' output to the relay.

@@ -200,6 +200,14 @@ impl Notebook {
         names
     }
 
+    /// The variables of a cell whose types nobody can name.
+    pub fn nameless(&self, code: &Code) -> Vec<String> {
+        let is_nameless = |name: &String| self.variables.get(name).is_some_and(|found| found.type_name.contains("{{"));
+        let mut names: Vec<String> = code.lets.iter().map(|binding| binding.name.clone()).filter(is_nameless).collect();
+        names.dedup();
+        names
+    }
+
     /// What is known of a name that is no more.
     pub fn missing(&self, name: &str) -> Option<String> {
         if let Some(reason) = self.gone.get(name) {
@@ -218,6 +226,24 @@ impl Notebook {
         let (texts, names) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.names));
         let settings = Settings { tokio: self.settings.tokio, ..Settings::default() };
         *self = Notebook { type_names, generation, compiled, texts, names, settings, ..Notebook::default() };
+    }
+
+    /// Loses the variables of types of some crates; returns them with the reason.
+    pub fn lose_crates(&mut self, names: &[String]) -> Vec<(String, String)> {
+        let of_crate = |type_name: &str| {
+            let words: Vec<&str> = type_name.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').collect();
+            names.iter().find(|name| words.iter().any(|word| word.starts_with(&format!("{name}::")))).cloned()
+        };
+        let found = self.variables.iter().filter_map(|(name, variable)| {
+            let krate = of_crate(&variable.type_name)?;
+            Some((name.clone(), format!("its type is of the crate `{krate}`, which has changed")))
+        });
+        let lost: Vec<(String, String)> = found.collect();
+        for (name, reason) in &lost {
+            self.variables.remove(name);
+            self.gone.insert(name.clone(), format!("was lost: {reason}"));
+        }
+        lost
     }
 
     /// All variables are lost, items are kept.

@@ -31,6 +31,10 @@ impl CellsProcess {
         if !std::path::Path::new("/proc/self/exe").exists() {
             command = Command::new(std::env::current_exe()?);
         }
+        for name in [var::RUST_BACKTRACE, "RUST_LIB_BACKTRACE"] {
+            // Errors of crates would carry pages of it.
+            command.env_remove(name);
+        }
         command.arg("cells").envs(tuning::cells()).env(var::EVCXR_IS_RUNTIME, "1").env(var::MARK, &place.mark);
         command.env(var::CHANNEL, place.channel_path()).env(var::INTERRUPT, &place.interrupt);
         command.stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::piped()).stderr(Stdio::piped());

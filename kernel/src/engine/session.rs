@@ -129,6 +129,9 @@ impl Session {
 
     /// Runs the hidden first cell in a new process.
     fn begin_process(&self) -> Result<()> {
+        for library in self.compiler.kit.shared() {
+            self.process.send(&ToCells::Load { library: library.display().to_string() }, None);
+        }
         let compiled = self.compiler.compile(BEGIN, 0)?;
         let errors = compiled.messages.iter().find(|message| message.is_error());
         let library = compiled.library.with_context(|| {
@@ -275,14 +278,17 @@ impl Session {
         let masked = masked(&text, &range);
         let Some(code) = self.understood(number, &text, &masked, &range)? else { return Ok(()) };
         self.extern_crates(&code)?;
+        let rebuilt = self.refresh()?;
         let (ready, outdated) = self.compile(number, &text, &code, range)?;
         let compile_time = begin.elapsed();
-        let lost = self.commit(number, &ready, &code, &outdated);
+        let mut lost = rebuilt;
+        lost.extend(self.commit(number, &ready, &code, &outdated));
         for note in &ready.notes {
             self.say(Stream::Stderr, note.clone());
         }
         self.hints(&code);
         lock(&self.output).begin(quiet, is_last);
+        lock(&self.notebook).remember(&ready.file, ready.made.source.clone());
         let began = Instant::now();
         let finished = self.run(&ready.library, allow_stdin);
         if self.timing {
@@ -419,13 +425,25 @@ impl Session {
         let mut notebook = lock(&self.notebook);
         let name = notebook.names[number].clone();
         let lost = notebook.commit(ready.items.clone(), &code.lets, &name);
-        let names = outdated.keys().cloned().collect();
-        self.process.send(&ToCells::Forget { names }, None);
+        let names: Vec<String> = outdated.keys().cloned().collect();
+        if !names.is_empty() {
+            self.process.send(&ToCells::Forget { names }, None);
+        }
         lost.iter().map(|(name, reason)| told::lost(name, &format!("{reason} in this cell"))).collect()
     }
 
     /// What a learner may not expect of some items.
     fn hints(&self, code: &Code) {
+        let is_test_module = |item: &ast::Item| {
+            let mut attributes = ast::HasAttrs::attrs(item);
+            attributes.any(|attribute| ra_ap_syntax::AstNode::syntax(&attribute).text() == "#[cfg(test)]")
+        };
+        if code.items.iter().any(is_test_module) {
+            self.say(
+                Stream::Stderr,
+                "note: what is for tests only (`#[cfg(test)]`) is left out in a notebook\n".to_owned(),
+            );
+        }
         let functions =
             code.items.iter().filter_map(|item| if let ast::Item::Fn(item) = item { Some(item) } else { None });
         for function in functions {
@@ -456,7 +474,6 @@ impl Session {
         let notebook = self.notebook.clone();
         let mut notebook = lock(&notebook);
         let name = notebook.names[number].clone();
-        notebook.remember(&ready.file, clone_source(ready));
         let (end, variables) = match finished {
             Finished::Ended { end, variables } => (end, variables),
             Finished::Gone => {
@@ -484,6 +501,9 @@ impl Session {
         }
         let mut failure = match end {
             End::Well => {
+                lost.extend(missing.iter().filter_map(|gone| Some(told::not_kept(gone, borrowed(ready, gone)?))));
+                let nameless = notebook.nameless(code);
+                lost.extend(nameless.iter().map(|gone| told::not_kept(gone, NAMELESS)));
                 drop(notebook);
                 if !lost.is_empty() {
                     self.say(Stream::Stderr, lost.join("\n") + "\n");
@@ -496,7 +516,7 @@ impl Session {
             }
             End::Panic => match &record.panic {
                 Some(panic) => told::panic(&notebook, number, panic),
-                None => Failure::new("panic", "the cell panicked"),
+                None => Failure::new("panic", record.caught.unwrap_or_else(|| "the cell panicked".to_owned())),
             },
             End::Misfit => {
                 Failure::new("error", "a variable is not of the type that the kernel took it for; nothing was run")
@@ -620,6 +640,27 @@ impl Session {
         }
     }
 
+    /// Builds the learner's own crates again if they have changed; returns the lines about variables that are lost by it.
+    fn refresh(&mut self) -> Result<Vec<String>, Vec<Failure>> {
+        let directory = PathBuf::from("/");
+        let context = DepContext {
+            layout: &self.layout,
+            base: &self.base,
+            kit: &self.compiler.kit,
+            session: &self.control.place.dir,
+            directory: &directory,
+        };
+        let mut bar = Progress::new(&self.reply);
+        let built = self.dependencies.refresh(&context, &mut |line| bar.line(line));
+        let built = built.map_err(|words| vec![Failure::new("error", words)])?;
+        let Some((kit, names)) = built else { return Ok(Vec::new()) };
+        bar.end();
+        self.compiler.kit = kit;
+        let lost = lock(&self.notebook).lose_crates(&names);
+        self.process.send(&ToCells::Forget { names: lost.iter().map(|(name, _)| name.clone()).collect() }, None);
+        Ok(lost.iter().map(|(name, reason)| told::lost(name, reason)).collect())
+    }
+
     fn restart(&mut self, with_items: bool) -> Outcome {
         self.process.kill();
         self.process.wait();
@@ -707,10 +748,6 @@ fn masked(text: &str, range: &Range) -> String {
     format!("{}{}{}", blank(&text[..range.start]), &text[range.clone()], blank(&text[range.end..]))
 }
 
-fn clone_source(ready: &Ready) -> Source {
-    ready.made.source.clone()
-}
-
 /// Why a variable of a cell that went well is not there afterwards.
 fn not_kept(ready: &Ready, name: &str, cell: &str) -> String {
     match ready.choices.reasons.get(name).map(String::as_str) {
@@ -720,6 +757,18 @@ fn not_kept(ready: &Ready, name: &str, cell: &str) -> String {
         None => format!("was of {cell} only"),
     }
 }
+
+/// Why a variable is of its cell only, if it refers to something of the cell.
+fn borrowed(ready: &Ready, name: &str) -> Option<&'static str> {
+    let number = ready.choices.reasons.get(name)?;
+    let is_other = ["E0382", "E0381"].contains(&number.as_str());
+    (!is_other).then_some(
+        "it refers to something that ends with this cell; keep a copy, such as `.clone()` or `.collect()` makes",
+    )
+}
+
+/// Why a variable is of no use in other cells.
+const NAMELESS: &str = "its type has no name that another cell could write; `.collect()` or a type annotation may help";
 
 /// A word on habits of other languages.
 fn foreign(code: &str) -> Option<&'static str> {

@@ -59,6 +59,11 @@ pub fn lost(name: &str, reason: &str) -> String {
     format!("lost: {name} ({reason})")
 }
 
+/// One line about a variable that later cells cannot use.
+pub fn not_kept(name: &str, reason: &str) -> String {
+    format!("not kept: {name} ({reason})")
+}
+
 /// The names of some variables: `a, b and c`.
 pub fn names(names: &[String]) -> String {
     match names {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Time for a cell to come back after the first press of stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// Time within which a second press is part of a double click.
+const DOUBLE_CLICK: Duration = Duration::from_millis(700);
 
 /// A cell that has begun.
 struct Running {
@@ -29,7 +31,15 @@ struct Running {
 /// A stop that was asked for.
 struct Stop {
     killed: bool,
+    pressed: Instant,
     deadline: Instant,
+}
+
+impl Stop {
+    fn new(killed: bool) -> Stop {
+        let pressed = Instant::now();
+        Stop { killed, pressed, deadline: pressed + GRACE }
+    }
 }
 
 /// The cells of a kernel.
@@ -181,18 +191,18 @@ impl Cells {
     /// Stops the running cell, at the second press by force; true if the next may begin.
     pub fn interrupt(&mut self, link: Option<&Link>) -> bool {
         let Some(running) = &mut self.running else { return false };
-        let now = Instant::now();
         match (&mut running.stop, link) {
             (None, Some(link)) if running.sent => {
                 link.send(ToEngine::Interrupt { cell: running.id });
-                running.stop = Some(Stop { killed: false, deadline: now + GRACE });
+                running.stop = Some(Stop::new(false));
             }
+            (Some(stop), Some(_)) if stop.pressed.elapsed() < DOUBLE_CLICK => {}
             (Some(stop), Some(link)) => {
                 link.send(ToEngine::Kill);
-                *stop = Stop { killed: true, deadline: now + GRACE };
+                *stop = Stop::new(true);
             }
             _ => {
-                running.stop = Some(Stop { killed: false, deadline: now + GRACE });
+                running.stop = Some(Stop::new(false));
                 self.finish(Vec::new(), false, Map::new());
                 return true;
             }
@@ -211,7 +221,7 @@ impl Cells {
         if stop.killed {
             return true;
         }
-        *stop = Stop { killed: true, deadline: now + 2 * GRACE };
+        *stop = Stop { deadline: now + 2 * GRACE, ..Stop::new(true) };
         link.iter().for_each(|link| link.send(ToEngine::Kill));
         false
     }

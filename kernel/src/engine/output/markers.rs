@@ -14,6 +14,8 @@ pub enum Piece {
     Text(Vec<u8>),
     /// A marked message through the channel belongs here.
     Sent,
+    /// What is displayed from now on is the value of the cell.
+    Value,
     /// The cell is about to ask for a line of text.
     Input(Prompt),
     /// Output in a MIME type.
@@ -160,10 +162,13 @@ impl Splitter {
     }
 }
 
-/// What follows our own mark: nothing, or a question.
+/// What follows our own mark.
 fn own(rest: &str) -> Option<Piece> {
     if rest.is_empty() {
         return Some(Piece::Sent);
+    }
+    if rest == " value" {
+        return Some(Piece::Value);
     }
     let question: Value = serde_json::from_str(rest.strip_prefix(" input ")?).ok()?;
     let words = question["prompt"].as_str().unwrap_or_default().to_owned();

@@ -186,6 +186,7 @@ impl Pump {
     fn hear(&mut self, message: FromCells) {
         match message {
             FromCells::Put { name, type_name } => lock(&self.output).record().put.push((name, type_name)),
+            FromCells::Caught { message } => lock(&self.output).record().caught = Some(message),
             FromCells::Failed { place, type_name, message } => {
                 lock(&self.output).record().error = Some((place, type_name, message));
             }
@@ -195,8 +196,7 @@ impl Pump {
             }
             FromCells::Value { mime, text } => {
                 self.drain();
-                let mut output = lock(&self.output);
-                if mime.is_empty() { output.value_follows() } else { output.value(mime, text) }
+                lock(&self.output).value(mime, text);
             }
             FromCells::Done { end, variables } => {
                 self.drain();
@@ -283,6 +283,7 @@ impl Pump {
                 lock(&self.output).content(mime, data);
             }
             Piece::Sent => self.mark(),
+            Piece::Value => lock(&self.output).value_follows(),
             Piece::Input(prompt) => {
                 while self.read_stderr() {}
                 self.collect_messages();

@@ -7,6 +7,8 @@ use crate::protocol::Bundle;
 pub struct Record {
     /// The panic that ended it, if one did.
     pub panic: Option<Panic>,
+    /// What the panic said, as far as the code around the cell knows.
+    pub caught: Option<String>,
     /// The error that ended it: number of the `?`, type, text.
     pub error: Option<(u32, String, String)>,
     /// The variables that it has kept, with the names of their types.
