@@ -32,6 +32,9 @@ pub struct Kit {
     pub folders: Vec<String>,
     /// All crates, also those that only others use.
     pub crates: Vec<Crate>,
+    /// Changes whenever a crate does that is not part of the base.
+    #[serde(default)]
+    pub revision: String,
     /// The names that a cell can use, each with the files of the crate.
     pub named: BTreeMap<String, Vec<PathBuf>>,
 }

@@ -73,7 +73,13 @@ impl Compiler {
         fs::write(self.folder.join(&file), source).context("cannot write the code of a cell")?;
         let library = self.new_library(&file);
         let mut command = self.command();
-        command.args(FLAGS).args(&arguments).arg("--emit=link").arg("-o").arg(&library).arg(&file);
+        command
+            .args(FLAGS)
+            .args(&arguments)
+            .arg("--emit=link")
+            .arg("-o")
+            .arg(library.file_name().unwrap_or_default())
+            .arg(&file);
         let output = command.output().with_context(|| format!("cannot start {}", self.kit.rustc.display()))?;
         let (messages, other) = read(&output.stderr);
         let library = output.status.success().then_some(library);
@@ -122,7 +128,10 @@ impl Compiler {
 
     fn hash(&self, source: &str, arguments: &[String]) -> String {
         let mut hash = Sha256::new();
-        for part in [self.kit.version.as_str(), env!("CARGO_PKG_VERSION"), source].into_iter().chain(FLAGS) {
+        for part in [self.kit.version.as_str(), self.kit.revision.as_str(), env!("CARGO_PKG_VERSION"), source]
+            .into_iter()
+            .chain(FLAGS)
+        {
             hash.update(part);
             hash.update([0]);
         }

@@ -149,6 +149,7 @@ impl Dependencies {
     /// The session's kit with what was built.
     fn kit(&self, artifacts: &[serde_json::Value], folder: &Path, context: &Context) -> Kit {
         let mut kit = context.kit.clone();
+        kit.revision = uuid::Uuid::new_v4().simple().to_string();
         let crates = crates_of(artifacts);
         for (name, value) in &self.wanted {
             let package = value.get("package").and_then(Value::as_str).unwrap_or(name);

@@ -63,11 +63,11 @@ impl Notebook {
         Cells { texts: &self.texts, names: &self.names }
     }
 
-    /// The variables as a cell can use them. Those whose types have no name are missing; `gone` says so.
-    pub fn known(&mut self) -> BTreeMap<String, Known> {
+    /// The variables as a cell of that generation can use them. Those whose types have no name are missing; `gone` says so.
+    pub fn known(&mut self, generation: u64) -> BTreeMap<String, Known> {
         let mut known = BTreeMap::new();
         for (name, variable) in &self.variables {
-            let is_own = Items::is_own(&variable.type_name) && variable.generation != self.generation;
+            let is_own = Items::is_own(&variable.type_name) && variable.generation != generation;
             let item = variable
                 .type_name
                 .strip_prefix("cell::")
@@ -154,7 +154,7 @@ impl Notebook {
     }
 
     /// Takes over the items of a cell that compiles. Returns the variables that are lost by it, with the reason.
-    pub fn commit(&mut self, items: Items, makes: &[Let], cell: &str) -> Vec<(String, String)> {
+    pub fn commit(&mut self, items: Items, cell: &str) -> Vec<(String, String)> {
         if self.items.changes_a_type(&items) {
             self.generation += 1;
         }
@@ -164,8 +164,7 @@ impl Notebook {
             self.variables.remove(name);
             self.gone.insert(name.clone(), format!("was lost in {cell}: {reason} there"));
         }
-        // A variable that the cell makes anew is no loss.
-        lost.into_iter().filter(|(name, _)| !makes.iter().any(|binding| binding.name == *name)).collect()
+        lost
     }
 
     /// Takes over the variables that a cell has kept.

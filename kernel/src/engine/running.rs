@@ -102,6 +102,13 @@ impl Run<'_> {
         if stdin.writer.is_none() {
             return;
         }
+        // What came before the question is no answer to it.
+        while let Ok(early) = self.inputs.try_recv() {
+            if matches!(early, Input::Stop) {
+                *stdin = Stdin { writer: None, number: None };
+                return;
+            }
+        }
         self.reply.send(&FromEngine::InputRequest { prompt: prompt.words.clone(), password: prompt.is_password });
         match self.inputs.recv() {
             Ok(Input::Answer(text)) => stdin.write(&prompt, &text),

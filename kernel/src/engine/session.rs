@@ -6,6 +6,7 @@ use super::control::{Control, Input};
 use super::dependencies::{Added, Context as DepContext, Dependencies};
 use super::notebook::Notebook;
 use super::output::pump::SharedOutput;
+use super::output::record::Panic;
 use super::process::CellsProcess;
 use super::reply::Reply;
 use super::running::{Finished, Run};
@@ -38,6 +39,9 @@ use std::time::{Duration, Instant};
 /// The first cell of a process: it prepares the process, and loads `gpt_lab`.
 const BEGIN: &str = "#[unsafe(no_mangle)] pub extern \"C\" fn __gpt_lab_run(host: &'static gpt_lab_cell::Host) -> u32 {\n\
     gpt_lab_cell::begin(host);\n    std::hint::black_box(gpt_lab::lab::frontend());\n    0\n}\n";
+
+/// A variable that is lost, and why.
+type Loss = (String, String);
 
 /// The errors of a cell; none if all went well.
 type Outcome = Result<(), Vec<Failure>>;
@@ -240,7 +244,8 @@ impl Session {
             let masked = masked(code, &range);
             let Some(parsed) = parse::parse(&masked) else { continue };
             let items = notebook.items.with(items::of(&parsed, code, number));
-            let variables = notebook.known();
+            let generation = notebook.generation + u64::from(notebook.items.changes_a_type(&items));
+            let variables = notebook.known(generation);
             let Notebook { texts, settings, .. } = &*notebook;
             let generated = Generated {
                 number,
@@ -282,7 +287,7 @@ impl Session {
         let (ready, outdated) = self.compile(number, &text, &code, range)?;
         let compile_time = begin.elapsed();
         let mut lost = rebuilt;
-        lost.extend(self.commit(number, &ready, &code, &outdated));
+        lost.extend(self.commit(number, &ready, &outdated));
         for note in &ready.notes {
             self.say(Stream::Stderr, note.clone());
         }
@@ -389,7 +394,8 @@ impl Session {
         let mut items = notebook.items.with(new);
         items.take_up(&names);
         let outdated: HashMap<String, String> = notebook.outdated(&items).into_iter().collect();
-        let mut variables: BTreeMap<String, Known> = notebook.known();
+        let generation = notebook.generation + u64::from(notebook.items.changes_a_type(&items));
+        let mut variables: BTreeMap<String, Known> = notebook.known(generation);
         variables.retain(|name, _| !outdated.contains_key(name));
         let notebook = &*notebook;
         let missing = |name: &str| {
@@ -399,7 +405,7 @@ impl Session {
         let control = &self.control;
         let attempt = Attempt {
             compiler: &self.compiler,
-            generation: notebook.generation + u64::from(notebook.items.changes_a_type(&items)),
+            generation,
             cells: notebook.cells(),
             missing: &missing,
             is_stopped: &|| control.is_stopped(),
@@ -421,15 +427,15 @@ impl Session {
     }
 
     /// Takes over the items of a cell; returns the lines about variables that are lost by it.
-    fn commit(&self, number: usize, ready: &Ready, code: &Code, outdated: &HashMap<String, String>) -> Vec<String> {
+    fn commit(&self, number: usize, ready: &Ready, outdated: &HashMap<String, String>) -> Vec<Loss> {
         let mut notebook = lock(&self.notebook);
         let name = notebook.names[number].clone();
-        let lost = notebook.commit(ready.items.clone(), &code.lets, &name);
+        let lost = notebook.commit(ready.items.clone(), &name);
         let names: Vec<String> = outdated.keys().cloned().collect();
         if !names.is_empty() {
             self.process.send(&ToCells::Forget { names }, None);
         }
-        lost.iter().map(|(name, reason)| told::lost(name, &format!("{reason} in this cell"))).collect()
+        lost.into_iter().map(|(name, reason)| (name, format!("{reason} in this cell"))).collect()
     }
 
     /// What a learner may not expect of some items.
@@ -467,7 +473,7 @@ impl Session {
         code: &Code,
         ready: &Ready,
         finished: Finished,
-        mut lost: Vec<String>,
+        losses: Vec<Loss>,
     ) -> Outcome {
         let mut record = lock(&self.output).take_record();
         self.last_value = record.value.take();
@@ -483,6 +489,10 @@ impl Session {
         };
         notebook.keep(record.put, &code.lets);
         let failed = end != End::Well;
+        let variables = if failed { variables } else { self.without_hidden(code, ready, variables) };
+        // What the cell has made anew is no loss.
+        let losses = losses.iter().filter(|(name, _)| !variables.contains(name));
+        let mut lost: Vec<String> = losses.map(|(name, reason)| told::lost(name, reason)).collect();
         for gone in notebook.forget_all_but(&variables) {
             let reason = if failed { "moved by this cell before it failed" } else { "" };
             notebook.gone.insert(gone.clone(), format!("was moved by {name}"));
@@ -514,10 +524,14 @@ impl Session {
                 let error = record.error.unwrap_or((0, "error".to_owned(), "a `?` ended the cell".to_owned()));
                 told::question(&notebook, number, code, &ready.file, &error)
             }
-            End::Panic => match &record.panic {
-                Some(panic) => told::panic(&notebook, number, panic),
-                None => Failure::new("panic", record.caught.unwrap_or_else(|| "the cell panicked".to_owned())),
-            },
+            End::Panic => {
+                let known = record.panic.unwrap_or_else(|| Panic {
+                    message: record.caught.unwrap_or_else(|| "the cell panicked".to_owned()),
+                    place: record.printed_place.unwrap_or_default(),
+                    ..Panic::default()
+                });
+                told::panic(&notebook, number, &known)
+            }
             End::Misfit => {
                 Failure::new("error", "a variable is not of the type that the kernel took it for; nothing was run")
             }
@@ -525,6 +539,20 @@ impl Session {
         };
         failure.traceback.extend(lost);
         Err(vec![failure])
+    }
+
+    /// The variables that are there after a cell that went well: an old one whose name the cell has given to another is
+    /// not, even if that other is not kept.
+    fn without_hidden(&self, code: &Code, ready: &Ready, mut variables: Vec<String>) -> Vec<String> {
+        let is_hidden = |name: &String| {
+            ready.choices.not_kept.contains(&(name.clone(), None)) && code.lets.iter().any(|binding| binding.name == *name)
+        };
+        let names: Vec<String> = variables.iter().filter(|name| is_hidden(name)).cloned().collect();
+        if !names.is_empty() {
+            variables.retain(|name| !names.contains(name));
+            self.process.send(&ToCells::Forget { names }, None);
+        }
+        variables
     }
 
     /// The report of the end of the process.
@@ -641,7 +669,7 @@ impl Session {
     }
 
     /// Builds the learner's own crates again if they have changed; returns the lines about variables that are lost by it.
-    fn refresh(&mut self) -> Result<Vec<String>, Vec<Failure>> {
+    fn refresh(&mut self) -> Result<Vec<Loss>, Vec<Failure>> {
         let directory = PathBuf::from("/");
         let context = DepContext {
             layout: &self.layout,
@@ -658,7 +686,7 @@ impl Session {
         self.compiler.kit = kit;
         let lost = lock(&self.notebook).lose_crates(&names);
         self.process.send(&ToCells::Forget { names: lost.iter().map(|(name, _)| name.clone()).collect() }, None);
-        Ok(lost.iter().map(|(name, reason)| told::lost(name, reason)).collect())
+        Ok(lost)
     }
 
     fn restart(&mut self, with_items: bool) -> Outcome {

@@ -217,7 +217,14 @@ fn kit(artifacts: &[Value], from: &Path, to: &Path, rustc: &str) -> Result<Kit> 
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc cannot be started")?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let folders = folders_of(&moved, Path::new(&to));
-    Ok(Kit { rustc: sysroot.join("bin/rustc"), version: rustc.to_owned(), folders, crates, named })
+    Ok(Kit {
+        rustc: sysroot.join("bin/rustc"),
+        version: rustc.to_owned(),
+        folders,
+        crates,
+        revision: String::new(),
+        named,
+    })
 }
 
 /// The libraries among what cargo has said.

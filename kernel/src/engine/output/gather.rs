@@ -251,9 +251,16 @@ impl<S: FnMut(FromEngine)> Output<S> {
 
     fn flush_text(&mut self) {
         if let Some((stream, text, _)) = self.gathered.take() {
-            let text = if stream == Stream::Stderr { (self.places)(&text) } else { text };
+            let text = if stream == Stream::Stderr { self.in_learners_places(&text) } else { text };
             (self.send)(FromEngine::Text { stream, text });
         }
+    }
+
+    fn in_learners_places(&mut self, text: &str) -> String {
+        if let Some((_, rest)) = text.rsplit_once(" panicked at ") {
+            self.record.printed_place = rest.lines().next().map(|place| place.trim_end_matches(':').to_owned());
+        }
+        (self.places)(text)
     }
 
     fn flush_bundle(&mut self) {

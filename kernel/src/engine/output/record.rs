@@ -9,6 +9,8 @@ pub struct Record {
     pub panic: Option<Panic>,
     /// What the panic said, as far as the code around the cell knows.
     pub caught: Option<String>,
+    /// The place of the latest panic that Rust's own hook has printed.
+    pub printed_place: Option<String>,
     /// The error that ended it: number of the `?`, type, text.
     pub error: Option<(u32, String, String)>,
     /// The variables that it has kept, with the names of their types.
