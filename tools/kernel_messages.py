@@ -77,7 +77,7 @@ def shown(cell):
     parts = [cell.stdout.rstrip("\n"), cell.stderr.rstrip("\n")]
     for content in cell.displays + cell.results:
         kinds = [kind for kind in content["data"] if kind != "text/plain"]
-        parts += [f"[a picture: {', '.join(sorted(kinds))}]"] if kinds else [content["data"]["text/plain"]]
+        parts += [f"[a picture: {', '.join(sorted(kinds))}]"] if kinds and len(content["data"].get("text/plain", "")) > 200 else [content["data"]["text/plain"]]
     return [part for part in parts if part] + [line for error in cell.errors for line in error["traceback"]]
 
 

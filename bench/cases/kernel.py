@@ -46,7 +46,7 @@ def with_spare():
 
 def with_plain_evcxr():
     """It compiles candle first, so one round is enough. It would rewrite the user's kernelspec, so it gets folders of its own."""
-    build = ["cargo", "build", "-q", "--profile", "kernel", "-p", "gpt_lab_kernel", "--example", "plain"]
+    build = ["cargo", "build", "-q", "--profile", "kernel", "-p", "gpt_lab_assist", "--example", "plain"]
     subprocess.run(build, cwd=ROOT, check=True)
     program = ROOT / "target" / "kernel" / "examples" / "plain"
     with tempfile.TemporaryDirectory() as folder:

@@ -91,6 +91,11 @@ def is_copy(t):
     return t[0] in ("i64", "u8", "f64", "bool", "array") or t[0] in ("Option", "tuple") and is_copy(t[1])
 
 
+def shown(t):
+    """Whether a clone of it can be a cell's result."""
+    return t[0] != "any" and t[:2] != ("dyn", "box")
+
+
 @dataclass(eq=False)
 class Node:
     """A value; what `Rc` shares is shared here too. `extra`: field names of a struct, what an impl answers, or what Any was."""
@@ -345,11 +350,11 @@ def expect(model, cell):
         if cell.steps[0].var not in must:
             raise Invalid("no clash")
         return Expected(model, status="error", says=[r"error\["], may=set(m.unclear))
-    e.pending = {v: m.vars.pop(v) for v in may}
-    base = dict(m.vars) | e.pending
     for var in must:
         del m.vars[var]
         m.gone[var] = "lost"
+    base = dict(m.vars)
+    e.pending = {v: m.vars.pop(v) for v in may}
     for key, text in cell.needs.items():
         if not m.usable(key) or text is not None and m.written(key) != text:
             raise Invalid(key)
@@ -360,7 +365,7 @@ def expect(model, cell):
     e.must -= made
     e.pending = {v: var for v, var in e.pending.items() if v not in made}
     if cell.last:
-        if cell.last not in m.vars:
+        if cell.last not in m.vars or not shown(m.vars[cell.last].type):
             raise Invalid(cell.last)
         e.result = m.vars[cell.last].value.debug()
     if cell.fails == "compile":
@@ -438,7 +443,7 @@ class Generator:
             cell.steps[-1].apply(after, [])
         if kind == "fail":
             cell.fails, cell.at = rng.choice(("?", "panic", "compile")), rng.randint(0, len(cell.steps))
-        elif rng.random() < 0.2 and (can := [n for n, v in after.vars.items() if v.type[0] not in ("any", "dyn")]):
+        elif rng.random() < 0.2 and (can := [n for n, v in after.vars.items() if shown(v.type)]):
             cell.last = rng.choice(can)
         macros = any(i.text.startswith("macro") for i in cell.items)
         cell.items_last = bool(cell.items) and not cell.last and not macros and rng.random() < 0.25

@@ -75,6 +75,8 @@ pub enum Calls {
 pub struct Choices {
     /// Leave every `?` as it is and the code in a plain function: for the compiler's own words.
     pub plain: bool,
+    /// Leave the value as a statement of the learner's, unseen.
+    pub bare: bool,
     /// Take in all variables, so that the compiler can propose the right one for a name that it does not find.
     pub all: bool,
     /// How the value is shown.
@@ -268,7 +270,7 @@ impl Cell<'_> {
         let items = self.code.items.iter().map(|item| super::parse::range(ra_ap_syntax::AstNode::syntax(item)));
         let holes = items.chain(self.code.item_macros.iter().cloned()).chain(self.code.attributes.iter().cloned());
         edits.extend(holes.map(|range| (range, Edit::Nothing)));
-        if let Some(tail) = &self.code.tail {
+        if let Some(tail) = self.code.tail.as_ref().filter(|_| !choices.bare) {
             edits.push((tail.start..usize::MAX, Edit::Value));
             edits.push((tail.end..tail.end, Edit::EndOfValue));
         }

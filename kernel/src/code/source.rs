@@ -91,6 +91,16 @@ impl Source {
         Some(begin + within)
     }
 
+    /// The place in a cell directly before a byte, if the learner's code ends there.
+    pub fn end_at(&self, at: usize) -> Option<(usize, usize)> {
+        let next = self.pieces.partition_point(|piece| piece.begin < at);
+        let is_end = self.pieces.get(next).map_or(self.text.len(), |piece| piece.begin) == at;
+        match self.pieces.get(next.checked_sub(1)?)? {
+            Piece { begin, origin: Origin::Cell { cell, offset } } if is_end => Some((*cell, offset + at - begin)),
+            _ => None,
+        }
+    }
+
     /// The end of the learner's last piece before a byte.
     pub fn last_before(&self, at: usize) -> Option<(usize, usize)> {
         let before = self.pieces.partition_point(|piece| piece.begin < at);

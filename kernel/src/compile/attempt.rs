@@ -2,7 +2,7 @@
 //! around the learner's decides what the next attempt leaves out.
 
 use super::diagnostic::{Diagnostic, Span};
-use super::report::{Cells, Reporter};
+use super::report::{Cells, MOST_LINES, Reporter};
 use super::rustc::{Compiled, Compiler};
 use crate::code::generate::{Calls, Cell, Choices, Made, OLD, Showing};
 use crate::code::items::Items;
@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 /// Most attempts for one cell; each decides something, so there are few.
 const MOST_ATTEMPTS: usize = 12;
-/// Most errors of one cell that are shown.
-const MOST_ERRORS: usize = 3;
+/// Most warnings of one cell that are shown.
+const MOST_WARNINGS: usize = 3;
 /// The warnings that a learner learns from.
 const TEACHING: [&str; 8] = [
     "unused_must_use",
@@ -84,9 +84,15 @@ impl Attempt<'_> {
         for _ in 0..MOST_ATTEMPTS {
             let cell = Cell { items: &items, whole: cell.whole.clone(), ..*cell };
             let made = cell.make(&choices);
-            let compiled = self.compiler.compile(made.source.text(), self.generation)?;
+            let compiled = self.compiler.compile(made.source.text(), self.generation);
             if (self.is_stopped)() {
                 return Ok(Err(vec![Failure::new("Interrupted", "stopped")]));
+            }
+            let compiled = compiled?;
+            if compiled.library.is_some() && choices.bare {
+                // The learner's code is right: it was about how its value is shown.
+                choices.bare = false;
+                continue;
             }
             if let Some(library) = compiled.library.clone() {
                 let notes = aside.into_iter().chain(self.warnings(&cell, &made, &compiled)).collect();
@@ -100,7 +106,7 @@ impl Attempt<'_> {
                 } else if choices.plain {
                     return Ok(Err(self.refusal(&made, &compiled, &findings)));
                 } else {
-                    choices.plain = true;
+                    (choices.plain, choices.bare) = (true, true);
                 }
             } else if !findings.old.is_empty() {
                 aside.extend(self.set_aside(&mut items, &made, &compiled, &findings));
@@ -129,7 +135,7 @@ impl Attempt<'_> {
                 _ => None,
             });
             // Of a loan and its owner the loan is given up: the primary place is where the owner is kept.
-            let kept = if LOANS.contains(&message.number()) { all_kept.last() } else { all_kept.next() };
+            let kept = if LOANS.contains(&message.number()) { all_kept.next_back() } else { all_kept.next() };
             let shows = || origins.contains(&&Origin::Show);
             if let Some(kept) = kept {
                 findings.decided |= decide(cell, choices, kept, message);
@@ -181,10 +187,22 @@ impl Attempt<'_> {
         let errors =
             errors.map(|(_, message)| message).filter(|message| !message.message.starts_with("aborting due to"));
         let mut reports: Vec<Failure> = Vec::new();
+        let (mut lines, mut more) = (0, 0);
         for report in errors.map(|message| reporter.report(message)) {
-            if reports.len() < MOST_ERRORS && !reports.contains(&report) {
-                reports.push(report);
+            if reports.contains(&report) {
+                continue;
             }
+            lines += report.traceback.len();
+            if reports.is_empty() || lines < MOST_LINES {
+                reports.push(report);
+            } else {
+                more += 1;
+            }
+        }
+        if let Some(last) = reports.last_mut().filter(|_| more > 0) {
+            let noun = if more == 1 { "error" } else { "errors" };
+            last.traceback.truncate(MOST_LINES - 1);
+            last.traceback.push(format!("  … and {more} more {noun}"));
         }
         if reports.is_empty() {
             let why = if compiled.other.trim().is_empty() {
@@ -223,7 +241,7 @@ impl Attempt<'_> {
                 told.push(text);
             }
         }
-        told.truncate(MOST_ERRORS);
+        told.truncate(MOST_WARNINGS);
         told
     }
 }

@@ -7,7 +7,9 @@ use crate::failure::Failure;
 use crate::failure::colour::{BLUE, BOLD, PLAIN, RED, YELLOW};
 
 /// Most lines of one report.
-const MOST_LINES: usize = 12;
+pub const MOST_LINES: usize = 12;
+/// Most lines of one note.
+const MOST_NOTE_LINES: usize = 4;
 /// Words that are the kernel's own affair.
 const INSIDE: [&str; 6] =
     ["__gpt_lab", "gpt_lab_cell", "for more information", "RUSTC_LOG", "rerun with", "this error originates"];
@@ -55,8 +57,12 @@ impl Reporter<'_> {
     /// The place of a span in a cell.
     pub fn place(&self, span: &Span) -> Option<Place> {
         let span = span.within(self.file)?;
-        let (cell, range) = self.source.in_cell(&(span.byte_start..span.byte_end))?;
-        Some(Place { cell, range })
+        if let Some((cell, range)) = self.source.in_cell(&(span.byte_start..span.byte_end)) {
+            return Some(Place { cell, range });
+        }
+        // Nothing, directly behind the learner's code: where something is to be added.
+        let (cell, at) = self.source.end_at(span.byte_start).filter(|_| span.byte_start == span.byte_end)?;
+        Some(Place { cell, range: at..at })
     }
 
     /// The report of a message.
@@ -77,6 +83,7 @@ impl Reporter<'_> {
                 failure.traceback.extend(self.child(child));
             }
         }
+        failure.traceback.extend(self.about_crate(message).map(|hint| format!("  {BOLD}help:{PLAIN} {hint}")));
         failure.traceback.extend(self.about_name(message).map(|note| format!("  {BOLD}note:{PLAIN} {note}")));
         if let ("E0384" | "E0596", Some(name)) = (message.number(), message.message.split('`').nth(1)) {
             let hint = format!("an existing variable becomes mutable with `let mut {name} = {name};`");
@@ -90,8 +97,8 @@ impl Reporter<'_> {
     pub fn warning(&self, message: &Diagnostic) -> String {
         let mut lines = vec![format!("{YELLOW}warning{PLAIN}{BOLD}: {}{PLAIN}", words(&message.message))];
         lines.extend(self.excerpts(&message.spans));
-        let helps = message.children.iter().filter(|child| child.level == "help");
-        lines.extend(helps.flat_map(|child| self.child(child)).take(2));
+        let is_told = |child: &&Diagnostic| !child.message.starts_with("`#[");
+        lines.extend(message.children.iter().filter(is_told).flat_map(|child| self.child(child)).take(2));
         lines.join("\n") + "\n"
     }
 
@@ -123,7 +130,7 @@ impl Reporter<'_> {
             return Vec::new();
         }
         let message = words(&child.message);
-        let head = |text: &str| format!("  {BOLD}{}:{PLAIN} {}", child.level, text.replace('\n', "\n        "));
+        let head = |text: &str| format!("  {BOLD}{}:{PLAIN} {}", child.level, shortened(text));
         let proposals: Vec<&Span> = child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
         if !proposals.is_empty() {
             return self.proposals(&message, &proposals).into_iter().map(|text| head(&text)).collect();
@@ -172,6 +179,13 @@ impl Reporter<'_> {
         Some(Place { cell, range: text.len() - last..text.len() })
     }
 
+    /// The way to a crate that is not there, where the compiler does not say more than that.
+    fn about_crate(&self, message: &Diagnostic) -> Option<String> {
+        let is_silent = message.number() == "E0432" && message.children.is_empty();
+        let name = message.message.split('`').nth(1).filter(|name| is_silent && !name.contains("::"))?;
+        Some(format!("if `{name}` is a crate, write `:dep {name} = \"*\"` on a line above"))
+    }
+
     /// What is known about the name that the compiler does not find.
     fn about_name(&self, message: &Diagnostic) -> Option<String> {
         if !["E0425", "E0412", "E0433", "E0423", "E0432", "E0574", "E0405", "E0599"].contains(&message.number()) {
@@ -193,13 +207,28 @@ fn beginning(message: &Diagnostic) -> Vec<Span> {
     spans
 }
 
+/// The first lines of a long note.
+fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut shown = lines.iter().take(MOST_NOTE_LINES).copied().collect::<Vec<_>>();
+    if lines.len() > MOST_NOTE_LINES {
+        shown[MOST_NOTE_LINES - 1] = "…";
+    }
+    shown.join("\n        ")
+}
+
 /// The compiler's words without what is said of files and of generated code.
 fn words(message: &str) -> String {
     let message =
         message.replace("this file contains", "this cell contains").replace("`gpt_lab_cell::Failure`", "an error");
     let message =
         message.replace("found `}`", "found the end of the cell").replace("found `;`", "found the end of the cell");
-    let message = message.replace("::gpt_lab_cell::", "");
+    let mut message = message.replace("::gpt_lab_cell::", "");
+    // `{closure@cell-….rs:6:15: 6:18}`
+    while let Some(at) = message.find("@cell-") {
+        let end = message[at..].find('}').map_or(message.len(), |end| at + end);
+        message.replace_range(at..end, "");
+    }
     if let Some(name) = message.strip_prefix("you might be missing a crate named `") {
         let name = name.trim_end_matches('`');
         return format!("you might be missing a crate named `{name}`: write `:dep {name} = \"*\"` on a line above");

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::kit::Kit;
 use crate::code::items::CRATE;
 use crate::names::var;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -83,8 +83,10 @@ impl Compiler {
         let output = command.output().with_context(|| format!("cannot start {}", self.kit.rustc.display()))?;
         let (messages, other) = read(&output.stderr);
         let library = output.status.success().then_some(library);
-        let killed = output.status.code().is_none();
-        if !killed && !depends_on_more(source) {
+        if output.status.code().is_none() {
+            bail!("the compiler was ended ({}); nothing was run, all variables are kept", output.status);
+        }
+        if !depends_on_more(source) {
             self.keep(&hash, &output.stderr, library.as_deref());
         }
         Ok(Compiled { messages, library, file, other })

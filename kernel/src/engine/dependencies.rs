@@ -47,7 +47,7 @@ impl Dependencies {
         let (name, value) = parse(line)?;
         let value = absolute(value, context.directory);
         if let Some(known) = context.of_gpt_lab(&name, &value)? {
-            return Ok(if known { Added::Known } else { self.from_base(&name, &value, context)? });
+            return Ok(if known { Added::Known } else { self.of_base(&name, &value, context)? });
         }
         if self.wanted.get(&name) == Some(&value) && !has_path(&value) {
             return Ok(Added::Known);
@@ -64,7 +64,7 @@ impl Dependencies {
         Ok(Added::Kit(Box::new(kit)))
     }
 
-    fn from_base(&mut self, name: &str, value: &Value, context: &Context) -> Result<Added, String> {
+    fn of_base(&mut self, name: &str, value: &Value, context: &Context) -> Result<Added, String> {
         match context.built_already(name, value) {
             Some(kit) => Ok(Added::Kit(Box::new(kit))),
             None => Err(format!("this kernel's gpt_lab is not {value}; leave the line out, gpt_lab is loaded already")),
@@ -239,7 +239,7 @@ impl Context<'_> {
 /// Name and value of a line such as `regex = "1"` or `regex`.
 fn parse(line: &str) -> Result<(String, Value), String> {
     let line = line.trim();
-    let help = "a crate is named like in Cargo.toml: `:dep regex = \"1\"` or `:dep mine = { path = \"../mine\" }`";
+    let help = "write `:dep regex = \"1\"` or `:dep mine = { path = \"../mine\" }`";
     if line.is_empty() {
         return Err(help.to_owned());
     }

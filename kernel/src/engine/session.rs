@@ -311,6 +311,10 @@ impl Session {
         if split::is_blank(masked) {
             return Ok(None);
         }
+        if masked.trim_start().starts_with('?') {
+            let words = "this is how IPython is asked; here Shift-Tab behind a name shows its documentation";
+            return Err(vec![self.failure_at("error", words, number, range.clone())]);
+        }
         let Some(code) = parse::parse(masked) else {
             return Err(self.syntax_errors(number, range, ["fn cell() {\n", "\n}"]));
         };

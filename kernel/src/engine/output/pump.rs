@@ -283,7 +283,11 @@ impl Pump {
                 lock(&self.output).content(mime, data);
             }
             Piece::Sent => self.mark(),
-            Piece::Value => lock(&self.output).value_follows(),
+            Piece::Value => {
+                self.collect_messages();
+                self.handle_unmarked();
+                lock(&self.output).value_follows();
+            }
             Piece::Input(prompt) => {
                 while self.read_stderr() {}
                 self.collect_messages();
