@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Builds everything that JupyterLab needs to run the lessons: `make setup`.
 
-Five steps: Python packages into .venv (while cargo works), crates, the kernel, its kernelspec, and the ready session
-directory. Each step finds out for itself whether there is anything to do, so a second run takes seconds and an
-interrupted one goes on where it stopped. Standard library only: this runs before anything is installed.
+Five steps: Python packages into .venv (while cargo works), crates, the kernel, its kernelspec, and the crates that
+cells use. Each step finds out for itself whether there is anything to do, so a second run takes seconds and an
+interrupted one goes on where it stopped. Completion by Tab is built after that, in the background: it takes as long as
+all the rest, and the lessons can begin without it. Standard library only: this runs before anything is installed.
 """
 
 import argparse
@@ -28,6 +29,7 @@ VENV = ROOT / ".venv"
 STATE = ROOT / ".lab"
 TARGET = ROOT / "target"
 KERNEL = TARGET / "kernel" / "gpt_lab_kernel"
+ASSIST = TARGET / "kernel" / "gpt_lab_assist"
 STAMP = VENV / ".gpt_lab-requirements"
 
 NETWORK_SIGNS = re.compile(
@@ -204,11 +206,28 @@ def kernel_binary(board, runner):
 
 
 def install_kernel(board, runner):
-    """Steps 4 and 5: the kernelspec in .venv, and the session directory that every kernel starts from."""
+    """Steps 4 and 5: the kernelspec in .venv, and the crates that cells use."""
     with board.step(4, "kernelspec") as step:
         runner.run([KERNEL, "install", "--prefix", VENV], "kernelspec", lambda line: None)
-    with board.step(5, "the ready session") as step:
+    with board.step(5, "gpt_lab for the cells") as step:
         runner.run([KERNEL, "prepare"], "prepare", cargo_say(step), cargo_env())
+
+
+def assist(board, runner):
+    """Completion and documentation: a program of its own, built while the learner has begun already."""
+    command = ["cargo", "build", "--locked", "--profile", "kernel", "-p", "gpt_lab_assist", "--target-dir", TARGET]
+    if os.environ.get("CI"):
+        with board.step(6, "completion") as step:
+            return runner.run(command, "cargo-assist", cargo_say(step), cargo_env())
+    is_new = not ASSIST.exists()
+    with open(STATE / "log" / "cargo-assist.log", "w", encoding="utf-8") as log:
+        subprocess.Popen(
+            ["nice", "-n", "15", *[str(part) for part in command]], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )
+    if is_new:
+        board.line("Ready. Completion by Tab follows in some minutes; it is being built in the background.")
+    return None
 
 
 def set_up(board, runner):
@@ -224,6 +243,7 @@ def set_up(board, runner):
         if failed:
             raise next((error for error in failed if str(error) != STOPPED), failed[0])
     install_kernel(board, runner)
+    assist(board, runner)
 
 
 def locked():
@@ -257,7 +277,7 @@ def main():
     if arguments.check:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lock, board, runner = locked(), Board(total=5), Runner()
+    lock, board, runner = locked(), Board(total=6 if os.environ.get("CI") else 5), Runner()
     try:
         set_up(board, runner)
     except SetupError as error:

@@ -55,12 +55,12 @@ section() {
     set-up) run "$1" "${PYTHON:-python3}" tools/setup.py ;;
     lints) run "$1" cargo clippy --locked --profile kernel --workspace --all-targets -- -D warnings ;;
     doc) run "$1" documentation ;;
-    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --lib --bins --test architecture --test line_width --test lessons ;;
+    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --exclude gpt_lab_assist --lib --bins --test architecture --test line_width --test lessons ;;
     portable) run "$1" portable ;;
     miri) run "$1" miri ;;
-    kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel ;;
+    kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel -p gpt_lab_cell -p gpt_lab_assist --bins --lib ;;
     # All at once: cargo would build what they share again for each, with other features.
-    crates) run "$1" cargo test --locked --release --workspace --exclude gpt_lab_kernel --no-fail-fast ;;
+    crates) run "$1" cargo test --locked --release --workspace --exclude gpt_lab_kernel --exclude gpt_lab_assist --no-fail-fast ;;
     python) run "$1" python_tests ;;
     protocol) run "$1" python_tests tests/kernel ;;
     browser) run "$1" python_tests tests/lab ;;

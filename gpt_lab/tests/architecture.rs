@@ -27,7 +27,7 @@ const GPT_LAB: &[&[&str]] = &[
     &["lesson"],
 ];
 
-/// The modules of the Jupyter kernel: what every process needs, what cells are compiled with, the processes, the commands.
+/// The modules of the Jupyter kernel: what every process needs, what cells are compiled with, the processes, commands.
 const KERNEL: &[&[&str]] = &[
     &["names", "failure"],
     &["sys"],

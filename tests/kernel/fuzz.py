@@ -9,7 +9,8 @@ written out (`Model.layout`), is another than at its making. What only *reads* d
 
 * an alias or a constant of the variable's annotation changed, but its type, resolved when it was made, does not name it;
 * a definition was written differently with the same layout; the type behind an own `dyn Trait` changed, the trait did not;
-* a variable made or rebound in a cell that failed later has the new value, or the old one (none, if it was new);
+* a variable made or rebound in a cell that failed later has the new value, or the old one (none, if it was new or
+  the cell changed the type of the old one);
 * a variable that would have been moved after the panic of its cell is kept, or announced as lost;
 * a method called through `dyn` answers as its impl was when the value was made, or as it is now;
 * `downcast_ref` of an unchanged type gives the value or None once anything was defined in between (types of the session may

@@ -24,6 +24,25 @@ def test_it_runs(executed, name):
     executed(name)
 
 
+# The others compute for minutes in each pass.
+QUICK = {"char_gpt", "gpt2", "lora_tutorial"}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL])
+def test_it_runs_again_in_the_same_session(name, tmp_path, monkeypatch):
+    """*Run All* twice: each definition meets the one of the first pass, and nothing is lost on the way."""
+    monkeypatch.setenv("GPT_LAB_LEARNT", str(tmp_path))
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    again = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    notebook = notebooks.execute(path, "gpt_lab", notebooks.CELL_TIMEOUT, again)
+    second = notebook.cells[-len(again):]
+    for number, cell in enumerate(second, 1):
+        said = "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream" and output.name == "stderr")
+        assert "set aside" not in said, f"code cell {number}, second pass: {said}"
+        assert all(output.output_type != "error" for output in cell.outputs), f"code cell {number}, second pass"
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ALL)
 def test_pictures_are_shown_and_not_spelt_out(executed, name):

@@ -65,8 +65,8 @@ fn tell(payload: &(dyn Any + Send)) {
     }
 }
 
-/// Runs a cell and says how it ended: 0 well, 1 by an error, 2 by a panic, 3 not begun, because a variable is not of the
-/// type that the kernel took it for.
+/// Runs a cell and says how it ended: 0 well, 1 by an error, 2 by a panic, 3 not begun, because a variable is not of
+/// the type that the kernel took it for.
 pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Option<Ended>) -> u32 {
     if !fits {
         return 3;

@@ -152,7 +152,8 @@ impl Cell<'_> {
             self.plain(&mut source, choices, &taken);
         }
         source.kernel(&format!(
-            "#[unsafe(no_mangle)] pub extern \"C\" fn {ENTRY}(__gpt_lab: &'static ::gpt_lab_cell::Host) -> ::core::primitive::u32 {{\n\
+            "#[unsafe(no_mangle)]\n\
+             pub extern \"C\" fn {ENTRY}(__gpt_lab: &'static ::gpt_lab_cell::Host) -> ::core::primitive::u32 {{\n\
              ::gpt_lab_cell::run(__gpt_lab, true"
         ));
         for (name, known) in &taken {
@@ -303,7 +304,8 @@ impl Cell<'_> {
             Showing::Any if self.settings.format.is_some() || self.settings.types => self.formatted(),
             Showing::Any => {
                 format!(
-                    ") {{ __gpt_lab_value => {{ #[allow(unused_imports)] use ::gpt_lab_cell::ByDebug as _; {shown} }} }}"
+                    ") {{ __gpt_lab_value => {{ #[allow(unused_imports)] \
+                     use ::gpt_lab_cell::ByDebug as _; {shown} }} }}"
                 )
             }
             Showing::Method => format!(") {{ __gpt_lab_value => {{ {shown} }} }}"),

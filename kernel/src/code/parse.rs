@@ -350,7 +350,8 @@ mod tests {
 
     #[test]
     fn items_are_apart_and_words_are_those_of_the_rest() {
-        let code = "#![allow(unused)]\nstruct P;\nimpl P { fn f(&self) {} }\nthread_local! { static D: u8 = 1; }\nlet a = b;\n";
+        let code = "#![allow(unused)]\nstruct P;\nimpl P { fn f(&self) {} }\n\
+            thread_local! { static D: u8 = 1; }\nlet a = b;\n";
         let found = parsed(code);
         assert_eq!((found.items.len(), found.item_macros.len(), found.attributes.len()), (2, 1, 1));
         assert!(found.words.contains("b") && !found.words.contains("a") && !found.words.contains("P"));

@@ -16,8 +16,8 @@ pub enum Part {
     Rust(Range),
 }
 
-/// The parts of a cell, in order. A command may stand wherever a statement may begin; a line for the shell only where no
-/// Rust comes before it, since `!` is also an operator.
+/// The parts of a cell, in order. A command may stand wherever a statement may begin; a line for the shell only where
+/// no Rust comes before it, since `!` is also an operator.
 pub fn parts(cell: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let (mut begin, mut at) = (0, 0);

@@ -89,6 +89,7 @@ impl Reporter<'_> {
             let hint = format!("an existing variable becomes mutable with `let mut {name} = {name};`");
             failure.traceback.push(format!("  {BOLD}help:{PLAIN} {hint}"));
         }
+        failure.traceback = failure.traceback.iter().flat_map(|entry| entry.split('\n')).map(str::to_owned).collect();
         failure.traceback.truncate(MOST_LINES);
         failure
     }
@@ -181,7 +182,8 @@ impl Reporter<'_> {
 
     /// The way to a crate that is not there, where the compiler does not say more than that.
     fn about_crate(&self, message: &Diagnostic) -> Option<String> {
-        let is_silent = message.number() == "E0432" && message.children.is_empty();
+        let is_silent =
+            message.number() == "E0432" && message.children.iter().all(|child| self.child(child).is_empty());
         let name = message.message.split('`').nth(1).filter(|name| is_silent && !name.contains("::"))?;
         Some(format!("if `{name}` is a crate, write `:dep {name} = \"*\"` on a line above"))
     }

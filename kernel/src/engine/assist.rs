@@ -1,5 +1,5 @@
-//! Completion and documentation: asked of a program of its own (`kernel/assist`), which is started at the first question
-//! and ended when nobody asks any more. Until it knows an answer, the session's own names have to do.
+//! Completion and documentation: asked of a program of its own (`kernel/assist`), which is started at the first
+//! question and ended when nobody asks any more. Until it knows an answer, the session's own names have to do.
 
 use super::notebook::{Notebook, short};
 use super::reply::Reply;

@@ -60,7 +60,8 @@ const LIST: [(&str, &str); 18] = [
 ];
 
 /// Notes below the list.
-const NOTES: &str = "A `static` is new in each cell: keep what lasts in a variable, or put the static and what uses it into one `mod`.\n\
+const NOTES: &str = "A `static` is new in each cell: keep what lasts in a variable, or put the static and what uses \
+    it into one `mod`.\n\
     Variables made by a cell last until they are moved, or until a type that they are made of is defined anew.";
 
 /// Commands of evcxr's that have nothing to do here, and why.
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(ask(":env A=b c"), Ok(Command::Env("A".into(), "b c".into())));
         assert_eq!(ask(":fmt {:#?}"), Ok(Command::Say("Output format: {:#?}".into(), None)));
         assert!(
-            matches!(ask(":help"), Ok(Command::Say(text, Some(html))) if text.contains(":dep") && html.contains("<table>"))
+            matches!(ask(":help"), Ok(Command::Say(text, Some(html))) if text.contains(":dep") && html.contains("<td"))
         );
         assert!(matches!(ask(":cache 100"), Ok(Command::Say(text, _)) if text.contains("does nothing")));
         for wrong in [":env x", ":offline", ":opt 9", ":fmt x", ":frobnicate", ":toolchain nightly", ":t nothing"] {

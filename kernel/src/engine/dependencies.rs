@@ -6,7 +6,7 @@
 
 use crate::compile::kit::Kit;
 use crate::names::file;
-use crate::session::base::{Base, cargo_build, crates_of, folders_of, toml_text};
+use crate::session::base::{self, Base, cargo_build, crates_of, folders_of, toml_text};
 use crate::session::{Layout, clone_tree};
 use crate::sys::files::collect_files;
 use semver::{Version, VersionReq};
@@ -141,7 +141,8 @@ impl Dependencies {
     }
 
     fn manifest(&self) -> String {
-        let begin = "[package]\nname = \"notebook\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n";
+        let begin = "[package]\nname = \"notebook\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
+            [workspace]\n\n[dependencies]\n";
         let lines: String = self.wanted.iter().map(|(name, value)| format!("{} = {value}\n", toml_key(name))).collect();
         format!("{begin}{lines}")
     }
@@ -186,7 +187,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Of a line for `gpt_lab`: true if that is the one that is loaded, false if its version decides. `None` for others.
+    /// Of a line for `gpt_lab`: true if that is the one that is loaded, false if its version decides. `None` for
+    /// others.
     fn of_gpt_lab(&self, name: &str, value: &Value) -> Result<Option<bool>, String> {
         if value.get("package").and_then(Value::as_str).unwrap_or(name) != "gpt_lab" {
             return Ok(None);
@@ -194,9 +196,10 @@ impl Context<'_> {
         let Some(path) = value.get("path").and_then(Value::as_str) else { return Ok(Some(false)) };
         let own = self.layout.gpt_lab();
         match Path::new(path).canonicalize() {
-            Ok(found) if found == own.canonicalize().unwrap_or(own.clone()) => Ok(Some(true)),
+            Ok(found) if found == own.canonicalize().unwrap_or(own.clone()) => self.with_features(value),
             Ok(found) => Err(format!(
-                "this kernel belongs to {} and has loaded its gpt_lab. For that of {} run `make setup` there and choose its kernel",
+                "this kernel belongs to {} and has loaded its gpt_lab. For that of {} run `make setup` there and \
+                 choose its kernel",
                 own.display(),
                 found.display()
             )),
@@ -204,6 +207,23 @@ impl Context<'_> {
                 "there is no gpt_lab at {path}: {error}. The line can be left out: gpt_lab is loaded already"
             )),
         }
+    }
+
+    /// True if the `gpt_lab` that is loaded has the features that a line asks for. If not, the next kernel will have
+    /// them.
+    fn with_features(&self, value: &Value) -> Result<Option<bool>, String> {
+        let built = self.kit.package("gpt_lab").map(|found| found.features.clone()).unwrap_or_default();
+        let wanted = value.get("features").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let missing: Vec<&str> = wanted.filter(|feature| !built.iter().any(|known| known == feature)).collect();
+        if missing.is_empty() {
+            return Ok(Some(true));
+        }
+        base::want_features(self.layout, &missing).map_err(|error| format!("{error:#}"))?;
+        Err(format!(
+            "gpt_lab is loaded without {}; restart the kernel (Kernel → Restart): it will be built with it, which \
+             takes a minute or two",
+            missing.join(", ")
+        ))
     }
 
     /// The kit in which a crate that is built already has a name, if one fits.
@@ -313,7 +333,8 @@ mod tests {
 
     #[test]
     fn cargos_reasons_are_told_without_what_does_not_help() {
-        let said = "    Updating crates.io index\nerror: no matching package named `x` found\nlocation searched: crates.io index\n";
+        let said = "    Updating crates.io index\nerror: no matching package named `x` found\n\
+            location searched: crates.io index\n";
         let told = explained(said, false);
         assert!(
             told.starts_with("no matching package named `x` found") && told.ends_with("goes on as before"),

@@ -1,8 +1,8 @@
 //! The engine: understands cells, has them compiled, and has them run by a process of their own.
 //!
-//! Threads: the main one works on one task after the other, one listens to the relay (so that stop is heard while a cell
-//! runs), one is the pump of the cells' output. A fourth waits for the relay's socket to close: then everything below us
-//! and we ourselves are killed, and a last process removes the session directory.
+//! Threads: the main one works on one task after the other, one listens to the relay (so that stop is heard while a
+//! cell runs), one is the pump of the cells' output. A fourth waits for the relay's socket to close: then everything
+//! below us and we ourselves are killed, and a last process removes the session directory.
 
 mod assist;
 mod clock;

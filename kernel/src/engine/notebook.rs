@@ -63,7 +63,8 @@ impl Notebook {
         Cells { texts: &self.texts, names: &self.names }
     }
 
-    /// The variables as a cell of that generation can use them. Those whose types have no name are missing; `gone` says so.
+    /// The variables as a cell of that generation can use them. Those whose types have no name are missing; `gone` says
+    /// so.
     pub fn known(&mut self, generation: u64) -> BTreeMap<String, Known> {
         let mut known = BTreeMap::new();
         for (name, variable) in &self.variables {

@@ -1,4 +1,4 @@
-//! The relay's end of an engine: starting one or adopting the spare, talking to it, ending it.
+//! The relay's end of an engine: starting one, talking to it, ending it.
 
 use crate::protocol::{FromEngine, ToEngine};
 use crate::session::{self, Layout, start};

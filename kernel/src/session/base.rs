@@ -15,7 +15,7 @@ use crate::sys::files::{replace_file, try_lock};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ use std::process::{Command, Stdio};
 
 /// The file that sessions hold locked as long as they need a base.
 const IN_USE: &str = "in-use";
+/// The file of features of `gpt_lab` that are wanted, in the folder of all bases' state.
+const FEATURES: &str = "features";
 /// The file of names of types that are known.
 pub const NAMES: &str = "names";
 /// Types whose names are looked up when a base is built, so that the first cells need not.
@@ -35,6 +37,19 @@ pub struct Base {
     /// What cells are compiled with.
     pub kit: Kit,
     _in_use: File,
+}
+
+/// Has the bases of later sessions built with these features of `gpt_lab`, too.
+pub fn want_features(layout: &Layout, names: &[&str]) -> Result<()> {
+    let wanted = features(layout);
+    let all: BTreeSet<&str> = wanted.lines().chain(names.iter().copied()).collect();
+    let text: String = all.into_iter().map(|name| format!("{name}\n")).collect();
+    replace_file(&layout.state.join(FEATURES), text.as_bytes())
+}
+
+/// The features of `gpt_lab` that the learner has asked for, one a line.
+fn features(layout: &Layout) -> String {
+    fs::read_to_string(layout.state.join(FEATURES)).unwrap_or_default()
 }
 
 /// The base for the sources as they are now; built if it is not there, and then told about.
@@ -73,7 +88,8 @@ fn remove_unused(layout: &Layout, current: &Path) {
 
 /// The compiler's own word about itself, and where it is.
 fn compiler_version() -> Result<String> {
-    let no_rust = "there is no Rust compiler: `rustc` is not on the PATH or does not work. Install Rust from https://rustup.rs, \
+    let no_rust = "there is no Rust compiler: `rustc` is not on the PATH or does not work. Install Rust from \
+                   https://rustup.rs, \
                    open a new terminal, and start Jupyter from there";
     let output = Command::new("rustc").arg("-vV").output().context(no_rust)?;
     if !output.status.success() {
@@ -85,7 +101,7 @@ fn compiler_version() -> Result<String> {
 /// The hash of everything that a base depends on.
 fn stamp(layout: &Layout, config: &str, rustc: &str) -> Result<String> {
     let mut hash = Sha256::new();
-    for part in [config, env!("CARGO_PKG_VERSION"), rustc, COMMON] {
+    for part in [config, env!("CARGO_PKG_VERSION"), rustc, COMMON, &features(layout)] {
         hash.update(part);
         hash.update([0]);
     }
@@ -112,9 +128,11 @@ fn build(layout: &Layout, folder: &Path, config: &str, rustc: &str, tell: &mut d
         clone_tree(&older.join("target"), &fresh.join("target"))?;
     }
     let path = |path: PathBuf| toml_text(&path.display().to_string());
+    let features: Vec<String> = features(layout).lines().map(toml_text).collect();
+    let features = features.join(", ");
     let manifest = format!(
         "[package]\nname = \"gpt_lab_base\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         gpt_lab = {{ path = {} }}\ngpt_lab_cell = {{ path = {} }}\n",
+         gpt_lab = {{ path = {}, features = [{features}] }}\ngpt_lab_cell = {{ path = {} }}\n",
         path(layout.gpt_lab()),
         path(layout.cell_crate())
     );

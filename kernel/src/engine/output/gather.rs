@@ -53,8 +53,8 @@ impl<S: FnMut(FromEngine)> Output<S> {
         }
     }
 
-    /// Begins a new cell, or a part of one. A `quiet` one shows nothing; its value is in the record. Only the value of the
-    /// last part is the cell's result.
+    /// Begins a new cell, or a part of one. A `quiet` one shows nothing; its value is in the record. Only the value of
+    /// the last part is the cell's result.
     pub fn begin(&mut self, quiet: bool, is_last: bool) {
         self.flush();
         self.cap = Cap::default();
