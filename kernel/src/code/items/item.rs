@@ -126,7 +126,7 @@ fn one(item: &ast::Item, text: &str, cell: usize) -> Vec<Item> {
         ast::Item::Module(module) => {
             let inner = module.syntax().descendants().skip(1).filter(|node| ast::Item::can_cast(node.kind()));
             for name in inner.filter_map(|node| node.children().find_map(ast::Name::cast)) {
-                made.words.remove(name.text().as_ref() as &str);
+                made.words.remove(name.text());
             }
         }
         _ => {}
