@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// Time between two looks at whether the cell waits for input.
-const LOOK: Duration = Duration::from_millis(30);
+const LOOK: Duration = Duration::from_millis(60);
 /// Time for which an announced question waits until the cell reads the answer; after it, it was no question.
 const QUESTION_TIME: Duration = Duration::from_millis(400);
 
