@@ -188,12 +188,16 @@ impl Attempt<'_> {
             errors.map(|(_, message)| message).filter(|message| !message.message.starts_with("aborting due to"));
         let mut reports: Vec<Failure> = Vec::new();
         let (mut lines, mut more) = (0, 0);
-        for report in errors.map(|message| reporter.report(message)) {
-            if reports.contains(&report) {
+        for mut report in errors.map(|message| reporter.report(message)) {
+            if reports.iter().any(|known| known.traceback == report.traceback) {
                 continue;
             }
-            lines += report.traceback.len();
-            if reports.is_empty() || lines < MOST_LINES {
+            if !reports.is_empty() && lines + report.traceback.len() > MOST_LINES {
+                // What it is and where, without more.
+                report.traceback.truncate(2);
+            }
+            if lines + report.traceback.len() <= MOST_LINES {
+                lines += report.traceback.len();
                 reports.push(report);
             } else {
                 more += 1;
@@ -201,7 +205,6 @@ impl Attempt<'_> {
         }
         if let Some(last) = reports.last_mut().filter(|_| more > 0) {
             let noun = if more == 1 { "error" } else { "errors" };
-            last.traceback.truncate(MOST_LINES - 1);
             last.traceback.push(format!("  … and {more} more {noun}"));
         }
         if reports.is_empty() {
