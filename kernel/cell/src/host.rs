@@ -168,17 +168,4 @@ impl Host {
         // SAFETY: it fits, so this is the box that `Value::of` took apart, and the store has given it away.
         *unsafe { Box::from_raw(value.pointer().cast::<T>()) }
     }
-
-    /// A variable of the kernel's own that lives as long as the process, made when it is first wanted.
-    pub fn lasting<T: 'static>(&self, name: &str, make: impl FnOnce() -> T) -> &'static T {
-        // SAFETY: the text lives during the call.
-        let found = unsafe { (self.look)(Text::of(name)) };
-        // SAFETY: what is kept here is never taken out.
-        let known = found.is_some().then(|| unsafe { &*found.pointer() }.downcast_ref::<&'static T>().copied());
-        known.flatten().unwrap_or_else(|| {
-            let made: &'static T = Box::leak(Box::new(make()));
-            self.put(name, made);
-            made
-        })
-    }
 }

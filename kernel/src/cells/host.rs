@@ -96,9 +96,7 @@ unsafe extern "C" fn put(name: Text, type_name: Text, value: Value) {
     // SAFETY: the cell waits for this call.
     let (name, type_name) = unsafe { (name.read(), type_name.read()) };
     store::put(&name, value);
-    if !name.starts_with('\0') {
-        send(&FromCells::Put { name, type_name });
-    }
+    send(&FromCells::Put { name, type_name });
 }
 
 unsafe extern "C" fn look(name: Text) -> Value {

@@ -39,10 +39,10 @@ pub fn forget(name: &str) {
     discard(take(name));
 }
 
-/// The names of all variables of the learner's.
+/// The names of all variables.
 pub fn names() -> Vec<String> {
     let variables = lock(&VARIABLES);
-    variables.iter().map(|(name, _)| name.clone()).filter(|name| !name.starts_with('\0')).collect()
+    variables.iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// Ends a variable that is in the store no more; not while the store is locked, for its destructor may use it.

@@ -216,8 +216,11 @@ impl Cell<'_> {
         if !wanted {
             return code(source);
         }
-        let make = "|| ::tokio::runtime::Runtime::new().expect(\"tokio starts\")";
-        source.kernel(&format!("let __gpt_lab_tokio = __gpt_lab.lasting(\"\\0tokio\", {make});\n"));
+        // One for each cell, which outlives it for what the cell has spawned: each cell has a tokio of its own, whose
+        // thread-local context the threads of another cell's runtime would not find.
+        let make = "::tokio::runtime::Runtime::new().expect(\"tokio starts\")";
+        let leak = format!("::std::boxed::Box::leak(::std::boxed::Box::new({make}))");
+        source.kernel(&format!("let __gpt_lab_tokio: &'static ::tokio::runtime::Runtime = {leak};\n"));
         if self.code.awaits {
             source.kernel("__gpt_lab_tokio.block_on(async {\n");
             code(source);
