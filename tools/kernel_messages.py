@@ -87,6 +87,8 @@ def plain(parts):
     text = text.replace(str(ROOT), "(lab)").replace(str(Path.home()), "~")
     text = re.sub(r"0x[0-9a-f]{6,}", "0x…", text)
     text = re.sub(r"(thread '[^']*') \(\d+\)", r"\1", text)
+    text = re.sub(r"· \d+ s\b", "· … s", text)
+    text = re.sub(r"after \d+ ms", "after … ms", text)
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
 
 

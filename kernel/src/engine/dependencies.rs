@@ -292,11 +292,17 @@ fn toml_key(name: &str) -> String {
     if name.contains(' ') { toml_text(name) } else { name.to_owned() }
 }
 
+/// A line of cargo's without the package that the crates are collected in, which no learner has named.
+fn without_our_package(line: &str) -> &str {
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    line.split(" as a dependency of package `notebook ").next().unwrap_or(line)
+}
+
 /// What cargo has said, short, and with what helps.
 fn explained(said: &str, offline: bool) -> String {
     let lines = said.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("Updating"));
     let lines = lines.skip_while(|line| !line.starts_with("error")).take(9);
-    let text: String = lines.map(|line| format!("{}\n", line.strip_prefix("error: ").unwrap_or(line))).collect();
+    let text: String = lines.map(|line| format!("{}\n", without_our_package(line))).collect();
     let text = if text.is_empty() { said.trim().to_owned() } else { text.trim().to_owned() };
     let signs = [
         "Could not resolve host",
@@ -340,6 +346,9 @@ mod tests {
             told.starts_with("no matching package named `x` found") && told.ends_with("goes on as before"),
             "{told}"
         );
-        assert!(explained("error: failed to get `x`\n  [6] Could not resolve host", false).contains("no network"));
+        let said = "error: failed to get `x` as a dependency of package `notebook v1.0.0 (/some/where/deps)`\n\
+            Caused by:\n  [6] Could not resolve host\n";
+        let told = explained(said, false);
+        assert!(told.starts_with("failed to get `x`\nCaused by:") && told.contains("no network"), "{told}");
     }
 }
