@@ -134,6 +134,13 @@ impl Code {
             .any(|item| item.start <= place.start && place.end <= item.end)
     }
 
+    /// True if a range lies in the list of parameters of a function.
+    pub fn is_parameter(&self, place: &Range) -> bool {
+        let nodes = self.items.iter().flat_map(|item| item.syntax().descendants());
+        let lists = nodes.filter(|node| ast::ParamList::can_cast(node.kind())).map(|list| range(&list));
+        lists.into_iter().any(|list| list.start <= place.start && place.end <= list.end)
+    }
+
     fn statement(&mut self, statement: &ast::Stmt, code: &str) {
         match statement {
             ast::Stmt::Item(ast::Item::MacroCall(call)) => self.macro_statement(call, range(statement.syntax()), code),

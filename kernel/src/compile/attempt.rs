@@ -239,6 +239,10 @@ impl Attempt<'_> {
             if of_cells && !cell.code.is_in_item(&place.range) {
                 continue;
             }
+            // A function that is still to be written does not use what it is given.
+            if message.number() == "unused_variables" && cell.code.is_parameter(&place.range) {
+                continue;
+            }
             let text = reporter.warning(message);
             if !told.contains(&text) {
                 told.push(text);

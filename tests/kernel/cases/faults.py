@@ -324,6 +324,11 @@ CASES = (
         "F7e", "an unused variable inside a function", cell("fn half() {\n    let unused_half = 1;\n}", says="unused variable")
     ),
     case(
+        "F7z",
+        "no warning for what a function that is still to be written is given",
+        cell("fn to_write(p: &[f64], q: usize) -> Option<f64> {\n    None\n}\nto_write(&[1.0], 2).is_none()", value="true", stderr=""),
+    ),
+    case(
         "F7f",
         "no warning for an unused variable or function of a cell",
         cell("let nobody = 1;\nfn nobody_calls() {}", stderr=""),
