@@ -105,7 +105,7 @@ CASES = (
         "another checkout: its code runs, or it is said that it does not",
         either(':dep gpt_lab = { path = "./clone/gpt_lab" }', timeout=290),
         either("gpt_lab::only_in_clone()", timeout=200),
-        says=(r"(?m)^77$|already|other|first",),
+        says=(r"(?m)^77$|already|other|first|this kernel belongs to",),
         setup=clone,
         gpt_lab=True,
         ours=True,
