@@ -40,6 +40,9 @@ NETWORK_SIGNS = re.compile(
     re.IGNORECASE,
 )
 STOPPED = "another step failed"
+# Seconds that the long steps take on two cores, for the time that is left; the last of many crates takes a fifth of each.
+WEIGHTS = {"kernel": 65, "cells": 180}
+LAST_CRATE = 0.8
 DISK_SIGNS = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
@@ -121,12 +124,15 @@ def failure(command, code, log_path):
 
 
 def cargo_say(step):
-    """Turns cargo's progress line into `143 of 341 crates, now ra_ap_hir`."""
+    """Turns cargo's progress line into `143 of 341 crates, now ra_ap_hir`, and the kernel's about cells likewise."""
 
     def say(line):
-        found = re.search(r"Building \[.*\] (\d+)/(\d+): (.*)", line)
+        found = re.search(r"Building \[.*\] (\d+)/(\d+): (.*)|(\d+) of at most (\d+): ", line)
         if found:
-            step.say(f"{found[1]} of {found[2]} crates, now {found[3]}")
+            made, all_ = int(found[1] or found[4]), int(found[2] or found[5])
+            step.done(LAST_CRATE * made / all_)
+        if found and found[3]:
+            step.say(f"{made} of {all_} crates, now {found[3]}")
         else:
             step.say(line.strip()[:80])
 
@@ -200,7 +206,7 @@ def kernel_binary(board, runner):
     with board.step(2, "crates") as step:
         rust_sources(board, step, runner)
         runner.run(["cargo", "fetch", "--locked", *target], "cargo-fetch", cargo_say(step), cargo_env())
-    with board.step(3, "the kernel") as step:
+    with board.step(3, "the kernel", WEIGHTS["kernel"]) as step:
         command = ["cargo", "build", "--locked", "--profile", "kernel", "-p", "gpt_lab_kernel", "--target-dir", TARGET]
         runner.run(command, "cargo-build", cargo_say(step), cargo_env())
 
@@ -209,7 +215,7 @@ def install_kernel(board, runner):
     """Steps 4 and 5: the kernelspec in .venv, and the crates that cells use."""
     with board.step(4, "kernelspec") as step:
         runner.run([KERNEL, "install", "--prefix", VENV], "kernelspec", lambda line: None)
-    with board.step(5, "gpt_lab for the cells") as step:
+    with board.step(5, "gpt_lab for the cells", WEIGHTS["cells"]) as step:
         runner.run([KERNEL, "prepare"], "prepare", cargo_say(step), cargo_env())
 
 
@@ -277,7 +283,7 @@ def main():
     if arguments.check:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lock, board, runner = locked(), Board(total=6 if os.environ.get("CI") else 5), Runner()
+    lock, board, runner = locked(), Board(6 if os.environ.get("CI") else 5, sum(WEIGHTS.values())), Runner()
     try:
         set_up(board, runner)
     except SetupError as error:

@@ -151,7 +151,7 @@ def test_another_failure_shows_the_end_of_the_log(state):
 
 
 def test_progress_lines_without_a_terminal(capsys):
-    board = progress.Board(2, sys.stdout)
+    board = progress.Board(2, stream=sys.stdout)
     with board.step(1, "one thing") as step:
         step.say("half of it")
     with pytest.raises(ValueError), board.step(2, "another"):
@@ -162,7 +162,7 @@ def test_progress_lines_without_a_terminal(capsys):
 
 def test_cargos_progress_is_translated():
     said = []
-    step = type("Step", (), {"say": staticmethod(said.append)})
+    step = type("Step", (), {"say": staticmethod(said.append), "done": staticmethod(lambda share: None)})
     setup.cargo_say(step)("    Building [====>     ] 143/341: ra_ap_hir, salsa     ")
     assert said == ["143 of 341 crates, now ra_ap_hir, salsa     "] or said == ["143 of 341 crates, now ra_ap_hir, salsa"]
 
@@ -195,3 +195,20 @@ def test_make_help_lists_the_commands():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for command in ("setup", "lab", "check", "test", "test-kernel", "test-lessons", "notebooks"):
         assert f"make {command}" in said
+
+
+def test_the_time_left_comes_from_the_pace_so_far(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    board = progress.Board(2, weight=200, stream=open(os.devnull, "w"))
+    with board.step(1, "one", 100) as step:
+        now[0] += 10
+        step.done(0.5)
+        assert board.left() == "", "too early to tell"
+        now[0] += 40
+        assert board.left() == " · about 2 min left"
+    with board.step(2, "two", 100) as step:
+        now[0] += 100
+        step.done(0.8)
+        assert board.left() == " · less than a minute left"
+    assert board.left() == ""
