@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds everything that JupyterLab needs to run the lessons: `make setup`.
 
-Five steps: Python packages into .venv (while cargo works), crates, the kernel, its kernelspec, and the crates that
-cells use. Each step finds out for itself whether there is anything to do, so a second run takes seconds and an
+Five steps: Python packages into .venv (while cargo works), crates, the kernel and, beside it, gpt_lab as cells use it, and
+the kernelspec. Each step finds out for itself whether there is anything to do, so a second run takes seconds and an
 interrupted one goes on where it stopped. Completion by Tab is built after that, in the background: it takes as long as
 all the rest, and the lessons can begin without it. Standard library only: this runs before anything is installed.
 """
@@ -29,6 +29,7 @@ VENV = ROOT / ".venv"
 STATE = ROOT / ".lab"
 TARGET = ROOT / "target"
 KERNEL = TARGET / "kernel" / "gpt_lab_kernel"
+PREPARE = TARGET / "kernel" / "gpt_lab_prepare"
 ASSIST = TARGET / "kernel" / "gpt_lab_assist"
 STAMP = VENV / ".gpt_lab-requirements"
 
@@ -199,29 +200,42 @@ def rust_sources(board, step, runner):
         board.line(f"Warning: {prerequisites.NO_RUST_SOURCES}")
 
 
-def kernel_binary(board, runner):
-    """Steps 2 and 3: the crates of Cargo.lock, and the kernel built from them."""
+def cargo_build(package):
+    return ["cargo", "build", "--locked", "--profile", "kernel", "-p", package, "--target-dir", TARGET]
+
+
+def crates(board, runner):
+    """Step 2: the crates of Cargo.lock, and the small program that can build those of the cells before there is a kernel."""
     host = prerequisites.ask(["rustc", "--print", "host-tuple"], ROOT)
     target = ["--target", host.strip()] if host else []
     with board.step(2, "crates") as step:
         rust_sources(board, step, runner)
         runner.run(["cargo", "fetch", "--locked", *target], "cargo-fetch", cargo_say(step), cargo_env())
+        runner.run(cargo_build("gpt_lab_prepare"), "cargo-prepare", cargo_say(step), cargo_env())
+
+
+def kernel_binary(board, runner):
+    """Step 3: the kernel. It has time until the crates of the cells are there, which one core alone builds at the end."""
     with board.step(3, "the kernel", WEIGHTS["kernel"]) as step:
-        command = ["cargo", "build", "--locked", "--profile", "kernel", "-p", "gpt_lab_kernel", "--target-dir", TARGET]
-        runner.run(command, "cargo-build", cargo_say(step), cargo_env())
+        runner.run(["nice", "-n", "5", *cargo_build("gpt_lab_kernel")], "cargo-build", cargo_say(step), cargo_env())
+
+
+def crates_of_cells(board, runner):
+    """Step 4: the crates that cells use."""
+    with board.step(4, "gpt_lab for the cells", WEIGHTS["cells"]) as step:
+        runner.run([PREPARE], "prepare-crates", cargo_say(step), cargo_env())
 
 
 def install_kernel(board, runner):
-    """Steps 4 and 5: the kernelspec in .venv, and the crates that cells use."""
-    with board.step(4, "kernelspec") as step:
+    """Step 5: the kernelspec in .venv, and what the kernel itself has to say about the crates of the cells."""
+    with board.step(5, "kernelspec") as step:
         runner.run([KERNEL, "install", "--prefix", VENV], "kernelspec", lambda line: None)
-    with board.step(5, "gpt_lab for the cells", WEIGHTS["cells"]) as step:
         runner.run([KERNEL, "prepare"], "prepare", cargo_say(step), cargo_env())
 
 
 def assist(board, runner):
     """Completion and documentation: a program of its own, built while the learner has begun already."""
-    command = ["cargo", "build", "--locked", "--profile", "kernel", "-p", "gpt_lab_assist", "--target-dir", TARGET]
+    command = cargo_build("gpt_lab_assist")
     if os.environ.get("CI"):
         with board.step(6, "completion") as step:
             return runner.run(command, "cargo-assist", cargo_say(step), cargo_env())
@@ -236,10 +250,16 @@ def assist(board, runner):
     return None
 
 
-def set_up(board, runner):
-    """All steps; Python packages are fetched while cargo works."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        work = [pool.submit(python_packages, board, runner), pool.submit(kernel_binary, board, runner)]
+def built(board, runner):
+    """Steps 2 to 4."""
+    crates(board, runner)
+    together(board, runner, kernel_binary, crates_of_cells)
+
+
+def together(board, runner, *parts):
+    """Does these at the same time; the first that fails ends the others."""
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        work = [pool.submit(part, board, runner) for part in parts]
         try:
             wait(work, return_when=FIRST_EXCEPTION)
         finally:
@@ -248,6 +268,11 @@ def set_up(board, runner):
         failed = [future.exception() for future in work if future.exception() is not None]
         if failed:
             raise next((error for error in failed if str(error) != STOPPED), failed[0])
+
+
+def set_up(board, runner):
+    """All steps; Python packages are fetched while cargo works."""
+    together(board, runner, python_packages, built)
     install_kernel(board, runner)
     assist(board, runner)
 

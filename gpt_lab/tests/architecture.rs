@@ -31,7 +31,7 @@ const GPT_LAB: &[&[&str]] = &[
 const KERNEL: &[&[&str]] = &[
     &["names", "failure"],
     &["sys"],
-    &["sources", "protocol", "code"],
+    &["protocol", "code"],
     &["compile", "cells"],
     &["session"],
     &["engine", "relay"],

@@ -2,8 +2,8 @@
 
 use crate::names::var;
 use crate::session::Layout;
-use crate::sys::files::replace_file;
 use anyhow::{Context, Result, bail};
+use gpt_lab_prepare::files::replace_file;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};

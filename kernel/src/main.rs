@@ -11,7 +11,6 @@ mod names;
 mod protocol;
 mod relay;
 mod session;
-mod sources;
 mod sys;
 
 use std::process::ExitCode;

@@ -6,8 +6,8 @@
 ///
 /// | variable | set by | read by | value |
 /// |---|---|---|---|
-/// | `GPT_LAB_ROOT` | kernelspec, learner | `session::layout` | project folder |
-/// | `GPT_LAB_STATE` | learner, engine (for its last process) | `session::layout` | folder used in place of `.lab` |
+/// | `GPT_LAB_ROOT` | kernelspec, learner | `gpt_lab_prepare` | project folder |
+/// | `GPT_LAB_STATE` | learner, engine (for its last process) | `gpt_lab_prepare` | folder used in place of `.lab` |
 /// | `GPT_LAB_TIMING` | learner | `engine::clock` | set: durations of the start on stderr |
 /// | `GPT_LAB_CHANNEL` | engine | `gpt_lab` in a cell | named pipe for displays (docs/channel.md) |
 /// | `GPT_LAB_INTERRUPT` | engine | `gpt_lab` in a cell | file that exists while a cell is to stop (docs/channel.md) |
@@ -17,8 +17,7 @@
 /// | `MALLOC_*`, `*_NUM_THREADS`, `CANDLE_*` | engine, learner | the cells' process | see docs/tuning.md |
 /// | `JPY_PARENT_PID` | Jupyter | relay | process that started the kernel |
 pub mod var {
-    pub const ROOT: &str = "GPT_LAB_ROOT";
-    pub const STATE: &str = "GPT_LAB_STATE";
+    pub use gpt_lab_prepare::layout::{ROOT, STATE};
     pub const TIMING: &str = "GPT_LAB_TIMING";
     pub const CHANNEL: &str = "GPT_LAB_CHANNEL";
     pub const INTERRUPT: &str = "GPT_LAB_INTERRUPT";

@@ -6,9 +6,10 @@
 
 use crate::compile::kit::Kit;
 use crate::names::file;
-use crate::session::base::{self, Base, cargo_build, crates_of, folders_of, toml_text};
+use crate::session::base::{Base, crates_of, folders_of};
 use crate::session::{Layout, clone_tree};
-use crate::sys::files::collect_files;
+use gpt_lab_prepare::crates::{cargo_build, toml_text, want_features};
+use gpt_lab_prepare::files::collect_files;
 use semver::{Version, VersionReq};
 use std::collections::BTreeMap;
 use std::fs;
@@ -218,7 +219,7 @@ impl Context<'_> {
         if missing.is_empty() {
             return Ok(Some(true));
         }
-        base::want_features(self.layout, &missing).map_err(|error| format!("{error:#}"))?;
+        want_features(self.layout, &missing).map_err(|error| format!("{error:#}"))?;
         Err(format!(
             "gpt_lab is loaded without {}; restart the kernel (Kernel → Restart): it will be built with it, which \
              takes a minute or two",

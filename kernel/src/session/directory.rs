@@ -1,9 +1,9 @@
 //! The directory of an engine, locked as long as the engine lives, removed after it.
 
-use super::layout::Layout;
+use super::Layout;
 use crate::names::var;
-use crate::sys::files::try_lock;
 use anyhow::{Context, Result, bail};
+use gpt_lab_prepare::files::try_lock;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};

@@ -9,16 +9,10 @@
 //! ```
 
 pub mod base;
-mod config;
-mod copy;
 mod directory;
 mod kept;
-mod layout;
-pub mod lock_file;
-mod manifest;
 pub mod start;
 
-pub use copy::clone_tree;
 pub use directory::{Session, collect_garbage};
+pub use gpt_lab_prepare::{Layout, clone_tree};
 pub use kept::kept_cells;
-pub use layout::Layout;

@@ -1,7 +1,6 @@
-//! The operating system: descriptors, files, processes.
+//! The operating system: descriptors, processes.
 
 pub mod fds;
-pub mod files;
 pub mod procs;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -202,7 +202,7 @@ impl Session {
         if known.is_ok() && after != before && self.dependencies.lines().is_empty() {
             let path = self.base.folder.join(base::NAMES);
             // Other sessions may learn at the same time: what is lost is learnt again.
-            let _ = crate::sys::files::replace_file(&path, after.as_bytes());
+            let _ = gpt_lab_prepare::files::replace_file(&path, after.as_bytes());
         }
     }
 

@@ -35,10 +35,10 @@ fn list(manifest: &Table, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::lock_file;
+    use crate::lock_file;
     use std::collections::BTreeSet;
 
-    const GPT_LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gpt_lab");
+    const GPT_LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gpt_lab");
 
     #[test]
     fn every_dependency_of_gpt_lab_is_said_to_show_or_not() {

@@ -1,6 +1,6 @@
 //! The project's own sources that cells are built from: `gpt_lab`, and the crates that it names by path.
 
-use crate::sys::files::collect_files;
+use crate::files::collect_files;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
