@@ -3,7 +3,7 @@
 
 Each notebook is executed top to bottom on our kernel, in notebooks/. It ends at the first error, which is named with
 notebook, cell and message. What differs from run to run (times, ids, versions) is left out of the file, and a hash of
-what the outputs depend on (code cells and Cargo.lock) is kept in the notebook's metadata: `--check` compares it without
+what the outputs depend on (code cells, and what Cargo.lock says of gpt_lab's crates) is kept in the notebook's metadata: `--check` compares it without
 running anything, so that CI sees outputs that are older than their code.
 
 Lessons leave what they have learnt to later ones. Here that goes to .lab/learnt, apart from a learner's own; `--ship` puts it into
@@ -46,10 +46,24 @@ class NotebookError(Exception):
 
 
 def source_hash(notebook):
-    """Changes when a code cell or a locked dependency changes. Prose may be edited without running anything."""
+    """Changes when a code cell or a locked crate that cells use changes. Prose may be edited without running anything."""
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    lock = (ROOT / "Cargo.lock").read_bytes()
-    return hashlib.sha256(json.dumps(code).encode() + lock).hexdigest()[:16]
+    lock = locked("gpt_lab", (ROOT / "Cargo.lock").read_text(encoding="utf-8"))
+    return hashlib.sha256((json.dumps(code) + lock).encode()).hexdigest()[:16]
+
+
+def locked(name, lock):
+    """What a lock file says of a crate and of all that it needs."""
+    blocks = {}
+    for block in lock.split("[[package]]")[1:]:
+        blocks.setdefault(re.search(r'name = "(.+?)"', block)[1], []).append(block.strip())
+    needed, left = set(), [name]
+    while left:
+        crate = left.pop()
+        if crate not in needed:
+            needed.add(crate)
+            left += [found for block in blocks.get(crate, []) for found in re.findall(r'(?m)^ "([^" ]+)', block)]
+    return "\n\n".join(block for crate in sorted(needed) for block in blocks.get(crate, []))
 
 
 def execute(path, kernel_name, timeout, more=()):
@@ -149,7 +163,7 @@ def stale(path):
     if HASH not in notebook.metadata:
         return "was never run by `make notebooks`"
     if notebook.metadata[HASH] != source_hash(notebook):
-        return "code or Cargo.lock changed since the outputs were made"
+        return "code, or a crate that it uses, changed since the outputs were made"
     failed = [i for i, cell in enumerate(notebook.cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
     return f"cell {failed[0] + 1} shows an error" if failed else None
 

@@ -105,4 +105,4 @@ def test_stale_outputs_are_found(tmp_path):
     notebook.cells[1].source = "1 + 2"
     notebooks.write(notebook, path)
     done = runner("--check", path)
-    assert done.returncode == 1 and "code or Cargo.lock changed" in done.stderr
+    assert done.returncode == 1 and "code, or a crate that it uses, changed" in done.stderr
