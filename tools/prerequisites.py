@@ -93,7 +93,7 @@ def has_rust_sources(root):
 
 
 NO_RUST_SOURCES = (
-    "Rust's own sources are not installed, and rust-analyzer reads them for the types of variables and for completion: "
+    "Rust's own sources are not installed, and completion by Tab needs them: "
     "run `rustup component add rust-src`, or install your distribution's package of that name."
 )
 
