@@ -58,8 +58,8 @@ pub fn compiler_version() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Has cargo build them in the folder of a coming base; returns that folder and what cargo says about each crate. What an
-/// interrupted run has built is kept there.
+/// Has cargo build them in the folder of a coming base; returns that folder and what cargo says about each crate. What
+/// an interrupted run has built is kept there.
 pub fn build(layout: &Layout, config: &str, tell: &mut dyn FnMut(&str)) -> Result<(PathBuf, Vec<Value>)> {
     let fresh = layout.bases().join("new");
     fs::create_dir_all(fresh.join("src"))?;

@@ -1,6 +1,7 @@
 //! What a set-up can do before the kernel is built: have cargo build `gpt_lab` and its crates for the cells.
 //!
-//! The kernel goes on from there ([`crates::build`] finds everything built), and uses the same folders, copies and lists.
+//! The kernel goes on from there ([`crates::build`] finds everything built), and uses the same folders, copies and
+//! lists.
 
 pub mod config;
 pub mod copy;
