@@ -190,19 +190,26 @@ pub fn look_up(compiler: &Compiler, names: &mut Names) -> Result<()> {
         wanted.into_iter().for_each(|(path, _)| names.learn(path, None));
         return Ok(());
     }
-    let compiled = compiler.check(&question(&candidates))?;
-    let errors = compiled.messages.iter().filter(|message| message.is_error());
-    let wrong: Vec<usize> = errors.flat_map(|message| message.spans.iter().map(|span| span.line_start)).collect();
-    let mut line = 0;
+    let good = those_that_compile(compiler, candidates)?;
     for (path, candidates) in wanted {
-        let mut good = None;
-        for candidate in candidates {
-            line += 1;
-            if good.is_none() && !wrong.contains(&line) {
-                good = Some(candidate);
-            }
-        }
+        let good = candidates.into_iter().find(|candidate| good.contains(candidate));
         names.learn(path, good);
     }
     Ok(())
+}
+
+/// The paths that can be named. A path that is there but private is complained of only when all others are there, so
+/// what remains is asked about again.
+fn those_that_compile(compiler: &Compiler, mut paths: Vec<String>) -> Result<Vec<String>> {
+    loop {
+        let compiled = compiler.check(&question(&paths))?;
+        let errors = compiled.messages.iter().filter(|message| message.is_error());
+        let wrong: Vec<usize> = errors.flat_map(|message| message.spans.iter().map(|span| span.line_start)).collect();
+        let before = paths.len();
+        let numbered = paths.into_iter().zip(1..);
+        paths = numbered.filter(|(_, line)| !wrong.contains(line)).map(|(path, _)| path).collect();
+        if paths.len() == before || paths.is_empty() {
+            return Ok(paths);
+        }
+    }
 }

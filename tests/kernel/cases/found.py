@@ -112,6 +112,13 @@ CASES = (
         slow=True,
     ),
     case(
+        "G90",
+        "a variable whose type and its arguments are all met for the first time",
+        "let nested: Vec<std::cell::OnceCell<std::rc::Weak<std::num::Saturating<u16>>>> = vec![Default::default()];",
+        cell("nested.len()", value="1"),
+        cell("nested[0].get().is_none()", value="true"),
+    ),
+    case(
         "X9",
         "no toolchain: a sentence that helps",
         cell("1 + 1", status="error", says="(?i)toolchain|rustup", timeout=60),

@@ -194,11 +194,16 @@ impl Session {
         let mut notebook = lock(&self.notebook);
         let before = notebook.type_names.text();
         let variables: Vec<String> = notebook.variables.values().map(|variable| variable.type_name.clone()).collect();
-        for type_name in variables {
-            let _ = types::written(&type_name, &mut notebook.type_names);
+        // The arguments of a type are asked for once it is known itself.
+        let mut known = Ok(());
+        let mut after = String::new();
+        while known.is_ok() && after != notebook.type_names.text() {
+            after = notebook.type_names.text();
+            for type_name in &variables {
+                let _ = types::written(type_name, &mut notebook.type_names);
+            }
+            known = base::look_up(&self.compiler, &mut notebook.type_names);
         }
-        let known = base::look_up(&self.compiler, &mut notebook.type_names);
-        let after = notebook.type_names.text();
         if known.is_ok() && after != before && self.dependencies.lines().is_empty() {
             let path = self.base.folder.join(base::NAMES);
             // Other sessions may learn at the same time: what is lost is learnt again.
