@@ -39,7 +39,7 @@ impl Session {
         let losses = losses.iter().filter(|(name, _)| !variables.contains(name));
         let mut lost: Vec<String> = losses.map(|(name, reason)| told::lost(name, reason)).collect();
         for gone in notebook.forget_all_but(&variables) {
-            let reason = if failed { "moved by this cell before it failed" } else { "" };
+            let reason = if failed { "moved by this cell, which failed" } else { "" };
             notebook.gone.insert(gone.clone(), format!("was moved by {name}"));
             if failed {
                 lost.push(told::lost(&gone, reason));
