@@ -134,11 +134,19 @@ impl Code {
             .any(|item| item.start <= place.start && place.end <= item.end)
     }
 
-    /// True if a range lies in the list of parameters of a function.
-    pub fn is_parameter(&self, place: &Range) -> bool {
-        let nodes = self.items.iter().flat_map(|item| item.syntax().descendants());
-        let lists = nodes.filter(|node| ast::ParamList::can_cast(node.kind())).map(|list| range(&list));
-        lists.into_iter().any(|list| list.start <= place.start && place.end <= list.end)
+    /// True if a range lies in the parameters of a function that uses none of them: one that is still to be written.
+    pub fn is_parameter_of_stub(&self, place: &Range) -> bool {
+        let functions = self.items.iter().flat_map(|item| item.syntax().descendants()).filter_map(ast::Fn::cast);
+        let words = |node: &SyntaxNode| -> HashSet<String> {
+            let tokens = node.descendants_with_tokens().filter_map(|element| element.into_token());
+            tokens.filter(|token| token.kind() == SyntaxKind::IDENT).map(|token| token.text().to_owned()).collect()
+        };
+        functions.filter_map(|function| Some((function.param_list()?, function.body()?))).any(|(list, body)| {
+            let within = range(list.syntax());
+            let patterns = list.params().filter_map(|param| param.pat());
+            let names: HashSet<String> = patterns.flat_map(|pattern| words(pattern.syntax())).collect();
+            within.start <= place.start && place.end <= within.end && names.is_disjoint(&words(body.syntax()))
+        })
     }
 
     fn statement(&mut self, statement: &ast::Stmt, code: &str) {

@@ -240,7 +240,7 @@ impl Attempt<'_> {
                 continue;
             }
             // A function that is still to be written does not use what it is given.
-            if message.number() == "unused_variables" && cell.code.is_parameter(&place.range) {
+            if message.number() == "unused_variables" && cell.code.is_parameter_of_stub(&place.range) {
                 continue;
             }
             let text = reporter.warning(message);
