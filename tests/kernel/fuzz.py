@@ -260,7 +260,9 @@ class Step:
         m.gone[self.var] = "moved"
 
     def look(self, m, lines):
-        tag, _, name = m.items[self.other].data
+        tag, owner, name = m.items[self.other].data
+        if owner != self.type[1]:
+            raise Invalid("it looks at another type now")
         node = m.vars[self.var].value
         lines.append({f"{tag}:{node.parts[node.extra.index(name)].debug()}" if name else f"{tag}:"})
 
@@ -809,15 +811,23 @@ def settle(e, announced):
     return e.after
 
 
+def looks(state, is_cast):
+    """What `reading` may print of a variable in this state."""
+    text = state.value.debug()
+    return {text} if state.type[0] != "any" else {f"Some({text})", "None"} if is_cast else {"Any { .. }"}
+
+
 def probe(host, m, var, states, log):
     """Reads a variable that may be several things, and takes what it is."""
     alive = [s for s in states if s]
     if not alive:
         return
-    text = reading(var, alive[0].type)
+    # Through `downcast_ref` only what is a `Box<dyn Any>` in every state.
+    same = len({s.type for s in alive}) == 1
+    text = reading(var, alive[0].type if same else ("",))
     got = host.run(text)
     log.append((text, f"{[s.value.debug() if s else 'E0425' for s in states]}", got))
-    line, right = got.stdout.strip("\n"), [s for s in alive if got.status == "ok" and s.value.debug() == got.stdout.strip("\n")]
+    line, right = got.stdout.strip("\n"), [s for s in alive if got.status == "ok" and got.stdout.strip("\n") in looks(s, same)]
     m.vars.pop(var, None)
     if right and len({s.type for s in right}) > 1:
         m.unclear.add(var)  # two states that look alike: not used again

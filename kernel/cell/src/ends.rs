@@ -6,11 +6,16 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The outcome of a cell's code, as long as it did not panic.
-pub type Ended = Result<(), Failure>;
+pub type Ended<T = ()> = Result<T, Failure>;
 
-/// An error that leaves a cell. It has been reported when it is made.
+/// Why a cell does not get to its last line.
 #[derive(Debug)]
-pub struct Failure(());
+pub enum Failure {
+    /// By a `return`.
+    Return,
+    /// By an error, which has been reported when this was made.
+    Error,
+}
 
 /// The number of the place of a `?` that the kernel has left as it is.
 const NO_PLACE: u32 = u32::MAX;
@@ -21,7 +26,7 @@ impl Failure {
             // SAFETY: the texts live during the call.
             unsafe { (host.failed)(place, Text::of(type_name::<E>()), Text::of(&error.to_string())) };
         }
-        Failure(())
+        Failure::Error
     }
 }
 
@@ -42,18 +47,24 @@ pub fn branch<T, E: Display>(result: Result<T, E>, place: u32) -> Result<T, Fail
     result.map_err(|error| Failure::report(place, &error))
 }
 
-/// The end of a cell without an error.
+/// A cell that has ended, and how: 0 well, 1 by an error, 2 by a panic.
+pub type Over = u32;
+
+/// Runs the learner's code.
 ///
 /// # Errors
 ///
-/// None.
-pub fn done() -> Ended {
-    Ok(())
-}
-
-/// Runs the learner's code; `None` if it panicked.
-pub fn catch(code: impl FnOnce() -> Ended) -> Option<Ended> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| tell(&*payload)).ok()
+/// If it did not get to its end.
+pub fn catch<T>(code: impl FnOnce() -> Ended<T>) -> Result<T, Over> {
+    match catch_unwind(AssertUnwindSafe(code)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Failure::Return)) => Err(0),
+        Ok(Err(Failure::Error)) => Err(1),
+        Err(payload) => {
+            tell(&*payload);
+            Err(2)
+        }
+    }
 }
 
 /// Tells what a panic said: the learner may have taken the hook away that has told it with its place.
@@ -65,9 +76,9 @@ fn tell(payload: &(dyn Any + Send)) {
     }
 }
 
-/// Runs a cell and says how it ended: 0 well, 1 by an error, 2 by a panic, 3 not begun, because a variable is not of
-/// the type that the kernel took it for.
-pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Option<Ended>) -> u32 {
+/// Runs a cell and says how it ended: as [`Over`] says, or 3: not begun, because a variable is not of the type that the
+/// kernel took it for.
+pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Result<(), Over>) -> u32 {
     if !fits {
         return 3;
     }
@@ -76,8 +87,8 @@ pub fn run(host: &'static Host, fits: bool, cell: impl FnOnce() -> Option<Ended>
     let ended = catch_unwind(AssertUnwindSafe(cell));
     crate::show::flush();
     match ended {
-        Ok(Some(Ok(()))) => 0,
-        Ok(Some(Err(_))) => 1,
-        Ok(None) | Err(_) => 2,
+        Ok(Ok(())) => 0,
+        Ok(Err(over)) => over,
+        Err(_) => 2,
     }
 }

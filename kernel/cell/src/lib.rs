@@ -13,7 +13,7 @@ mod host;
 mod panics;
 mod show;
 
-pub use ends::{Ended, Failure, branch, catch, done, run};
+pub use ends::{Ended, Failure, Over, branch, catch, run};
 pub use host::{Host, Text, Value};
 pub use panics::begin;
 pub use show::{ByDebug, show_text, value_follows};

@@ -12,13 +12,15 @@
 //!             };
 //!             <show the value>
 //!             host.put("a", a);                       a new variable
-//!             done()
+//!             Ok(())
 //!         });
 //!         host.put_back("x", x);                      even if the cell has failed
 //!         end
 //!     })
 //! }
 //! ```
+//!
+//! A cell that moves an old variable somewhere is cut before that statement ([`super::stages`]).
 //!
 //! What the compiler says about a line that keeps a variable decides about that variable: it was moved, or it refers to
 //! something that ends with the cell. [`Choices`] holds such decisions; with each of them the code is made anew.
@@ -83,8 +85,10 @@ pub struct Choices {
     pub showing: Showing,
     /// Variables that are not kept, at the end or before a `?`.
     pub not_kept: BTreeSet<(String, Option<u32>)>,
-    /// Old variables that the cell moves somewhere: they live within its code, like new ones.
-    pub inner: BTreeSet<String>,
+    /// Old variables that the cell moves somewhere, and the byte where it does.
+    pub moved: BTreeMap<String, usize>,
+    /// Do not cut the cell before the statements that move old variables.
+    pub uncut: bool,
     /// The number of the error for which a variable is not kept at the end.
     pub reasons: BTreeMap<String, String>,
     /// New variables that hold closures, and how they are called.
@@ -166,25 +170,9 @@ impl Cell<'_> {
             return Made { source, items };
         }
         source.kernel(", || {\n");
-        let (inner, outer): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(name, _)| choices.inner.contains(*name));
-        outer.iter().for_each(|(name, known)| take(&mut source, name, known));
-        source.kernel("let __gpt_lab_end = ::gpt_lab_cell::catch(|| -> ::gpt_lab_cell::Ended {\n");
-        inner.iter().for_each(|(name, known)| take(&mut source, name, known));
-        self.runtime(&mut source, |source| {
-            self.body(source, choices, &inner);
-            self.keep_new(source, choices, &inner);
-            source.kernel("::gpt_lab_cell::done()\n");
-        });
-        source.kernel("});\n");
-        for (name, known) in outer {
-            let old = format!("{OLD}{name}");
-            if known.anew.is_none() && !choices.not_kept.contains(&(old.clone(), None)) {
-                let origin = Origin::Keep { name: old, site: None };
-                source.push(&format!("__gpt_lab.put_back({name:?}, {name});"), origin);
-                source.kernel("\n");
-            }
-        }
-        source.kernel("__gpt_lab_end })\n}\n");
+        taken.iter().for_each(|(name, known)| take(&mut source, name, known));
+        self.in_stages(&mut source, choices, &taken);
+        source.kernel("})\n}\n");
         Made { source, items }
     }
 
@@ -193,9 +181,9 @@ impl Cell<'_> {
         source.kernel("fn __gpt_lab_cell(__gpt_lab: &'static ::gpt_lab_cell::Host) -> ::gpt_lab_cell::Ended {\n");
         taken.iter().for_each(|(name, known)| take(source, name, known));
         self.runtime(source, |source| {
-            self.body(source, choices, taken);
-            self.keep_new(source, choices, taken);
-            source.kernel("::gpt_lab_cell::done()\n");
+            self.body(source, choices, taken, &(self.whole.start..usize::MAX));
+            self.keep(source, choices, taken, usize::MAX, None);
+            source.kernel("::core::result::Result::Ok(())\n");
         });
         source.kernel("}\n");
     }
@@ -210,10 +198,14 @@ impl Cell<'_> {
         self.variables.iter().filter(|(name, _)| is_used(name)).collect()
     }
 
+    /// True if the code is run within tokio's runtime.
+    pub(super) fn wants_runtime(&self) -> bool {
+        self.settings.tokio && (self.code.awaits || self.code.words.contains("tokio"))
+    }
+
     /// The code within tokio's runtime, if it wants one.
-    fn runtime(&self, source: &mut Source, code: impl FnOnce(&mut Source)) {
-        let wanted = self.settings.tokio && (self.code.awaits || self.code.words.contains("tokio"));
-        if !wanted {
+    pub(super) fn runtime(&self, source: &mut Source, code: impl FnOnce(&mut Source)) {
+        if !self.wants_runtime() {
             return code(source);
         }
         // One for each cell, which outlives it for what the cell has spawned: each cell has a tokio of its own, whose
@@ -231,11 +223,13 @@ impl Cell<'_> {
         }
     }
 
-    fn body(&self, source: &mut Source, choices: &Choices, inner: &[(&String, &Known)]) {
+    /// The learner's code within a stage, in which the old variables `moved` are moved somewhere.
+    pub(super) fn body(&self, source: &mut Source, choices: &Choices, moved: &[(&String, &Known)], stage: &Range) {
         let mut edits = self.edits(choices);
+        edits.retain(|(range, _)| stage.contains(&range.start));
         // Of two that begin at one byte the one that is farther out comes first.
         edits.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        let mut at = self.whole.start;
+        let mut at = stage.start;
         for (range, edit) in edits {
             if at < range.start {
                 source.cell(self.number, self.text(), at..range.start);
@@ -250,22 +244,23 @@ impl Cell<'_> {
                          ::core::result::Result::Err(__gpt_lab_error) => {{ "
                     ));
                     let statement = self.code.questions[site as usize].statement;
-                    self.keep(source, choices, inner, statement, Some(site));
+                    self.keep(source, choices, moved, statement, Some(site));
                     source.kernel("return ::core::result::Result::Err(__gpt_lab_error) } })");
                     at = range.end;
                 }
                 Edit::Leave(number) => {
                     source.kernel("{ ");
                     let site = (self.code.questions.len() + number) as u32;
-                    self.keep(source, choices, inner, self.code.returns[number].statement, Some(site));
-                    source.kernel("return ::gpt_lab_cell::done() }");
+                    self.keep(source, choices, moved, self.code.returns[number].statement, Some(site));
+                    source.kernel("return ::core::result::Result::Err(::gpt_lab_cell::Failure::Return) }");
                     at = range.end;
                 }
                 Edit::Value => self.before_value(source, choices),
                 Edit::EndOfValue => self.after_value(source, choices),
             }
         }
-        source.cell(self.number, self.text(), at.min(self.whole.end)..self.whole.end);
+        let end = stage.end.min(self.whole.end);
+        source.cell(self.number, self.text(), at.min(end)..end);
         source.kernel("\n;\n");
     }
 
@@ -328,17 +323,12 @@ impl Cell<'_> {
         )
     }
 
-    /// Keeps the new variables at the end of the cell.
-    fn keep_new(&self, source: &mut Source, choices: &Choices, inner: &[(&String, &Known)]) {
-        self.keep(source, choices, inner, usize::MAX, None);
-    }
-
     /// Keeps the variables that there are before a byte of the code.
-    fn keep(
+    pub(super) fn keep(
         &self,
         source: &mut Source,
         choices: &Choices,
-        inner: &[(&String, &Known)],
+        moved: &[(&String, &Known)],
         before: usize,
         site: Option<u32>,
     ) {
@@ -356,7 +346,7 @@ impl Cell<'_> {
                 source.kernel("\n");
             }
         }
-        for (name, _) in inner.iter().filter(|(name, known)| known.anew.is_none() && is_kept(name)) {
+        for (name, _) in moved.iter().filter(|(name, known)| known.anew.is_none() && is_kept(name)) {
             if seen.insert(name) {
                 let origin = Origin::Keep { name: (*name).clone(), site };
                 source.push(&format!("__gpt_lab.put({name:?}, {name});"), origin);

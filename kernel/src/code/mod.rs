@@ -8,6 +8,7 @@ pub mod names;
 pub mod parse;
 pub mod source;
 pub mod split;
+mod stages;
 pub mod types;
 pub mod words;
 

@@ -43,6 +43,8 @@ pub struct Code {
     pub items: Vec<ast::Item>,
     /// Calls of macros that make items.
     pub item_macros: Vec<Range>,
+    /// The first bytes of the statements that are no items, in order.
+    pub statements: Vec<usize>,
     /// The variables of the cell's own, in order.
     pub lets: Vec<Let>,
     /// The last expression, if it has no semicolon.
@@ -150,6 +152,9 @@ impl Code {
     }
 
     fn statement(&mut self, statement: &ast::Stmt, code: &str) {
+        if matches!(statement, ast::Stmt::LetStmt(_) | ast::Stmt::ExprStmt(_)) {
+            self.statements.push(range(statement.syntax()).start);
+        }
         match statement {
             ast::Stmt::Item(ast::Item::MacroCall(call)) => self.macro_statement(call, range(statement.syntax()), code),
             ast::Stmt::Item(item) => self.items.push(item.clone()),
@@ -188,6 +193,7 @@ impl Code {
         {
             return self.item_macros.push(range(tail.syntax()));
         }
+        self.statements.push(range(tail.syntax()).start);
         self.tail = Some(range(tail.syntax()));
         self.plain(tail.syntax(), code);
     }

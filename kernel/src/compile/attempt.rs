@@ -105,6 +105,8 @@ impl Attempt<'_> {
                     choices.all = true;
                 } else if choices.plain {
                     return Ok(Err(self.refusal(&made, &compiled, &findings)));
+                } else if cell.is_cut(&choices) {
+                    choices = choices.in_one_piece();
                 } else {
                     (choices.plain, choices.bare) = (true, true);
                 }
@@ -138,7 +140,7 @@ impl Attempt<'_> {
             let kept = if LOANS.contains(&message.number()) { all_kept.next_back() } else { all_kept.next() };
             let shows = || origins.contains(&&Origin::Show);
             if let Some(kept) = kept {
-                findings.decided |= decide(cell, choices, kept, message);
+                findings.decided |= decide(cell, choices, kept, message, moved_at(cell, made, compiled, message));
             } else if choices.showing != Showing::Debug && shows() && cell.settings.format.is_none() {
                 choices.showing = match (choices.showing, message.number()) {
                     (Showing::Any, "E0034") => Showing::Method,
@@ -254,7 +256,13 @@ impl Attempt<'_> {
 }
 
 /// Decides about a variable from an error at a line that keeps it; true if that is new.
-fn decide(cell: &Cell, choices: &mut Choices, (name, site): (String, Option<u32>), message: &Diagnostic) -> bool {
+fn decide(
+    cell: &Cell,
+    choices: &mut Choices,
+    (name, site): (String, Option<u32>),
+    message: &Diagnostic,
+    moved_at: usize,
+) -> bool {
     let is_closure = cell.code.lets.iter().any(|binding| binding.name == name && binding.closure.is_some());
     if is_closure && message.number() == "E0525" {
         let next = if choices.closures.get(&name) == Some(&Calls::FnMut) { Calls::FnOnce } else { Calls::FnMut };
@@ -266,13 +274,26 @@ fn decide(cell: &Cell, choices: &mut Choices, (name, site): (String, Option<u32>
     // Moved somewhere in the cell: what leaves the cell before that can still keep it.
     if let Some(plain) = name.strip_prefix(OLD)
         && message.number() == "E0382"
-        && !(cell.code.questions.is_empty() && cell.code.returns.is_empty())
-        && choices.inner.insert(plain.to_owned())
     {
-        return true;
+        return choices.moved.insert(plain.to_owned(), moved_at).is_none();
     }
-    if site.is_none() {
+    if site.is_some_and(|site| cell.is_cut_at(site)) {
+        if message.number() != "E0382" {
+            *choices = choices.in_one_piece();
+            return true;
+        }
         choices.reasons.insert(name.clone(), message.number().to_owned());
     }
+    if site.is_none() {
+        choices.reasons.entry(name.clone()).or_insert_with(|| message.number().to_owned());
+    }
     choices.not_kept.insert((name, site))
+}
+
+/// The byte of the cell at which a variable is moved, by an error that says so.
+fn moved_at(cell: &Cell, made: &Made, compiled: &Compiled, message: &Diagnostic) -> usize {
+    let others = message.spans.iter().filter(|span| !span.is_primary);
+    let places = others.filter_map(|span| span.within(&compiled.file));
+    let learners = places.filter_map(|span| made.source.in_cell(&(span.byte_start..span.byte_end)));
+    learners.filter(|(number, _)| *number == cell.number).map(|(_, range)| range.start).min().unwrap_or(0)
 }

@@ -225,6 +225,46 @@ CASES = (
         either("sum", says=r"(?m)^[01]$|lost"),
     ),
     case(
+        "F6i",
+        "a panic before the move",
+        'let words = vec![String::from("a")];',
+        cell('if words.len() == 1 {\n    panic!("boom");\n}\nlet taken = words;', error="boom", line=2, kept="words"),
+        cell("words.len()", value="1"),
+    ),
+    case(
+        "F6j",
+        "a panic between two moves, with a variable from before the first",
+        'let (a, b) = (vec![1], vec![2]);',
+        cell("let mut n = a.len() + 8;\ndrop(a);\nn += vec![1][n];\ndrop(b);", error="out of bounds", lost="a", kept="b"),
+        cell("b[0]", value="2"),
+    ),
+    case(
+        "F6k",
+        "an old name is given anew before another variable is moved",
+        'let (a, b) = (vec![1], vec![2]);',
+        'println!("{a:?}");\nlet a = 5;\ndrop(b);',
+        cell("a", value="5"),
+        cell("b", error="E0425", says="moved by cell"),
+    ),
+    case(
+        "F6l",
+        "what is moved refers to what the cell has made before",
+        'let word = String::from("a");',
+        cell(
+            'let more = String::from("b");\nlet both = [&word, &more];\nprintln!("{both:?}");\nlet taken = word;\ntaken',
+            value='"a"',
+            stdout='["a", "b"]\n',
+        ),
+        cell("more", value='"b"'),
+    ),
+    case(
+        "F6m",
+        "moved and given a new value",
+        'let mut word = String::from("a");',
+        'let more = 1;\nword = { let mut longer = word; longer.push(\'b\'); longer };',
+        cell("word", value='"ab"'),
+    ),
+    case(
         "F7h", "unreachable code in a cell", cell('loop { break; }\nfn f() { return; println!("never"); }', says="unreachable")
     ),
     case(
