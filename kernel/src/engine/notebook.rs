@@ -145,9 +145,13 @@ impl Notebook {
         result + rest
     }
 
-    /// The variables whose types would be others with these items, with the reason.
-    pub fn outdated(&self, items: &Items) -> Vec<(String, String)> {
+    /// The variables that would be lost with these items, some of which are those of a new cell, with the reason: their
+    /// types would be others, or their names are given to functions or constants.
+    pub fn outdated(&self, items: &Items, cell: usize) -> Vec<(String, String)> {
         let reason = |(name, variable): (&String, &Variable)| {
+            if let Some(item) = items.iter().find(|item| item.cell == cell && item.is_value(name)) {
+                return Some((name.clone(), format!("`{}` was defined", item.title)));
+            }
             let item = difference(&variable.shape, &items.shape(&variable.type_name))?;
             Some((name.clone(), format!("its type depends on `{item}`, which was defined anew")))
         };
@@ -155,15 +159,15 @@ impl Notebook {
     }
 
     /// Takes over the items of a cell that compiles. Returns the variables that are lost by it, with the reason.
-    pub fn commit(&mut self, items: Items, cell: &str) -> Vec<(String, String)> {
+    pub fn commit(&mut self, items: Items, cell: usize) -> Vec<(String, String)> {
         if self.items.changes_a_type(&items) {
             self.generation += 1;
         }
         self.items = items;
-        let lost = self.outdated(&self.items);
+        let lost = self.outdated(&self.items, cell);
         for (name, reason) in &lost {
             self.variables.remove(name);
-            self.gone.insert(name.clone(), format!("was lost in {cell}: {reason} there"));
+            self.gone.insert(name.clone(), format!("was lost in {}: {reason} there", self.names[cell]));
         }
         lost
     }

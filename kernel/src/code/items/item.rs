@@ -63,6 +63,11 @@ impl Item {
         self.words.contains(name) || self.declared().any(|own| own == name)
     }
 
+    /// True if it is a function, a constant or a static of this name.
+    pub fn is_value(&self, name: &str) -> bool {
+        self.names.iter().any(|(space, own)| *space == Space::Value && own == name)
+    }
+
     /// True if it is a function of this name.
     pub fn is_function(&self, name: &str) -> bool {
         self.title.starts_with("fn ") && self.declared().any(|own| own == name)

@@ -144,7 +144,7 @@ impl Session {
             new.iter().flat_map(|item| item.declared().map(str::to_owned).collect::<Vec<_>>()).collect();
         let mut items = notebook.items.with(new);
         items.take_up(&names);
-        let outdated: HashMap<String, String> = notebook.outdated(&items).into_iter().collect();
+        let outdated: HashMap<String, String> = notebook.outdated(&items, number).into_iter().collect();
         let generation = notebook.generation + u64::from(notebook.items.changes_a_type(&items));
         let mut variables: BTreeMap<String, Known> = notebook.known(generation);
         variables.retain(|name, _| !outdated.contains_key(name));
@@ -180,8 +180,7 @@ impl Session {
     /// Takes over the items of a cell; returns the lines about variables that are lost by it.
     pub(super) fn commit(&self, number: usize, ready: &Ready, outdated: &HashMap<String, String>) -> Vec<Loss> {
         let mut notebook = lock(&self.notebook);
-        let name = notebook.names[number].clone();
-        let lost = notebook.commit(ready.items.clone(), &name);
+        let lost = notebook.commit(ready.items.clone(), number);
         let names: Vec<String> = outdated.keys().cloned().collect();
         if !names.is_empty() {
             self.process.send(&ToCells::Forget { names }, None);
