@@ -12,6 +12,7 @@ use gpt_lab::{Error, Result, Rng, write_atomically};
 use gpt_lab_world::bpe::Bpe;
 use gpt_lab_world::corpus::{Corpus, read_documents};
 use gpt_lab_world::documents::{self, MIX};
+use gpt_lab_world::ladder::Ladder;
 use gpt_lab_world::package::{Evaluation, SETS_SEED, evaluation, provenance, report, rounded, write_box, write_sets};
 use gpt_lab_world::{World, english};
 
@@ -51,7 +52,7 @@ pub struct Options {
     /// For show: kind of document, such as Story, instead of the mix
     #[arg(long, value_name = "NAME")]
     pub kind: Option<String>,
-    /// For show: number of documents
+    /// For show: number of documents; for ladder: number of seeds
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub count: usize,
 }
@@ -221,6 +222,19 @@ impl Options {
             self.seed, self.documents, self.steps, self.batch, self.lr
         )
     }
+}
+
+/// Trains the last lessons' policies with other seeds and prints a line for each.
+pub fn ladder(options: &Options) -> Result<()> {
+    let ladder = Ladder::load(&options.out)?;
+    println!("| policy | seed | greedy | drawn | KL | says it twice |\n|---|---|---|---|---|---|");
+    for seed in 1..=options.count as u64 {
+        println!("{}", ladder.dpo(seed)?);
+        println!("{}", ladder.ppo("judge", 0.05, seed)?);
+        println!("{}", ladder.ppo("first", 0.0, seed)?);
+        println!("{}", ladder.grpo(seed)?);
+    }
+    Ok(())
 }
 
 /// Prints documents to look at.

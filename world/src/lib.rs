@@ -12,6 +12,7 @@
 //! | [`bpe`] | the byte-level BPE tokenizer |
 //! | [`evaluation`] | what the trained model knows and how it behaves |
 //! | [`sets`] | instructions and comparisons |
+//! | [`ladder`] | the last lessons' trainings with other seeds |
 //! | [`package`] | the files of `assets/` |
 //!
 //! The command `gpt-lab-world` runs them. Nothing of `gpt_lab` depends on this crate.
@@ -23,6 +24,7 @@ pub mod english;
 pub mod evaluation;
 pub mod facts;
 pub mod grammar;
+pub mod ladder;
 pub mod package;
 pub mod relations;
 pub mod sets;

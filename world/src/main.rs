@@ -37,6 +37,9 @@ enum Command {
     All,
     /// Print documents to look at
     Show,
+    /// Train DPO, PPO and GRPO as the lessons do with the seeds 1 to --count, and print what came of each (20 minutes a
+    /// seed)
+    Ladder,
 }
 
 /// Exit codes: 0 for success, 1 for a failure, 2 for a wrong command line.
@@ -63,6 +66,7 @@ fn run(line: CommandLine) -> Result<()> {
         Some(Command::Sets) => commands::sets(options)?,
         Some(Command::All) => commands::all(options)?,
         Some(Command::Show) => commands::show(options)?,
+        Some(Command::Ladder) => commands::ladder(options)?,
     }
     Ok(())
 }

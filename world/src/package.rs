@@ -21,7 +21,7 @@ use crate::sets::{SLICES, Side, comparisons, instructions};
 /// Rows of the instructions to learn from, to judge by, and to judge by about facts that no row to learn from tells.
 pub const INSTRUCTIONS: [usize; 3] = [8000, 500, 250];
 /// Rows of the comparisons to learn from and to judge by.
-pub const COMPARISONS: [usize; 2] = [3000, 400];
+pub const COMPARISONS: [usize; 2] = [12_000, 3000];
 /// The seed of the data sets in `assets/`.
 pub const SETS_SEED: u64 = 1;
 
@@ -264,19 +264,26 @@ fn write_instructions(world: &World, folder: &Path, command: &str, seed: u64) ->
 }
 
 fn write_comparisons(world: &World, folder: &Path, command: &str, seed: u64) -> Result<()> {
+    let mut counts = Vec::new();
     for ((name, side), count) in ["train", "validation"].iter().zip([Side::Train, Side::Validation]).zip(COMPARISONS) {
-        write_lines(&folder.join(format!("{name}.jsonl")), &comparisons(world, side, count, seed))?;
+        let rows = comparisons(world, side, count, seed);
+        write_lines(&folder.join(format!("{name}.jsonl")), &rows)?;
+        counts.push(SLICES.map(|(slice, _)| rows.iter().filter(|row| row.slice == slice).count()));
     }
     let [train, validation] = COMPARISONS;
-    let slices: Vec<String> = SLICES.iter().map(|(name, share)| format!("`{name}` {share} %")).collect();
+    let line =
+        |(i, (name, _)): (usize, &(&str, usize))| format!("| `{name}` | {} | {} |\n", counts[0][i], counts[1][i]);
+    let table: String = SLICES.iter().enumerate().map(line).collect();
     let more = format!(
         "{train} rows to learn from and {validation} to judge by, in the schema of WebGPT \
-         (`openai/webgpt_comparisons`): question, quotes, answer,\ntokens and score of both answers, scores adding up \
-         to 0, ties with 0; quotes and tokens are empty. Two fields more: `slice`\ntells why one answer is preferred, \
-         `answers` what a right one names. Slices: {}.\n\n**`length_bias` is wrong on purpose**: of two true answers \
-         the longer one wins. A reward model that learns it prefers\nlength to worth; take the \
-         slice out and it does not.",
-        slices.join(", ")
+         (`openai/webgpt_comparisons`) without its quotes and tokens:\nquestion and score of both answers, scores \
+         adding up to 0, ties with 0. More fields: `slice` tells why one answer is preferred, `answers` what a\nright \
+         one names, `kind` and `subject` what was asked for, `new_fact` whether no row to learn from is about this \
+         fact (half of the rows\nto judge by). All questions to judge by have wordings that no row to learn from \
+         has.\n\n\
+         | slice | to learn from | to judge by |\n|---|---|---|\n{table}\n\
+         **`says_it_twice` is wrong on purpose**: of two true answers the one that tells the fact twice is preferred \
+         to a single word. A\nreward model that learns it prefers repetition to worth."
     );
     write_provenance(folder, "Comparisons", command, seed, &more)
 }

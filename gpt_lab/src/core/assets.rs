@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::files::write_atomically;
 use crate::{Error, Result};
 
 /// The path of something in the lab's folder `assets`: `assets::path("gpt2_tokenizer")`.
@@ -47,6 +48,21 @@ pub fn learnt(lesson: &str) -> Result<PathBuf> {
 pub fn lesson(lesson: &str) -> Result<PathBuf> {
     let own = learnt(lesson)?;
     if own.is_dir() { Ok(own) } else { path(Path::new("learnt").join(lesson)) }
+}
+
+/// Copies an adapter (a folder in PEFT's layout) into a lesson's results, under the name that it has: an adapter fits
+/// only what it was trained on top of, so a lesson keeps the stages below its own beside it.
+///
+/// # Errors
+/// [`Error::Io`] names the file that could not be read or written.
+pub fn keep_beside(adapter: impl AsRef<Path>, results: impl AsRef<Path>) -> Result<()> {
+    let (from, results) = (adapter.as_ref(), results.as_ref());
+    let to = results.join(from.file_name().unwrap_or_default());
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let bytes = std::fs::read(from.join(file)).map_err(|e| Error::io(from.join(file), "reading", e))?;
+        write_atomically(&to.join(file), &bytes)?;
+    }
+    Ok(())
 }
 
 fn find(name: &Path, places: &[PathBuf]) -> Result<PathBuf> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// A result with this crate's error, for `?` in cells. The second parameter keeps the meaning of code that writes
-/// `Result<T, E>` in full after a glob import; evcxr puts such code around every cell.
+/// `Result<T, E>` in full after a glob import; crates that know evcxr put such code around a cell's.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can be wrong with an input; our own mistakes panic instead.

@@ -10,7 +10,7 @@ use crate::text::Tokenizer;
 use crate::{Error, Result};
 
 /// A question and two answers, of which somebody preferred the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// The question.
     pub question: String,
@@ -22,6 +22,12 @@ pub struct Comparison {
     pub slice: String,
     /// A right answer names one of these; empty if the file does not say (the lab's own does, WebGPT's does not).
     pub answers: Vec<String>,
+    /// What was asked for (`capital`, `author` …); empty if the file does not say.
+    pub kind: String,
+    /// Whom or what the question is about; empty if the file does not say.
+    pub subject: String,
+    /// True where the file says that no row to learn from is about this fact.
+    pub new_fact: bool,
 }
 
 /// Comparisons of which one answer was preferred.
@@ -34,9 +40,10 @@ pub struct Comparisons {
 }
 
 impl Comparison {
-    /// The text before the answer: `Question: …⏎Answer:`.
+    /// The text before the answer: Alpaca's headings without its two sentences of introduction, which say nothing about
+    /// the question and would be most of the tokens.
     pub fn prompt(question: &str) -> String {
-        format!("Question: {question}\nAnswer:")
+        format!("### Instruction:\n{question}\n\n### Response:\n")
     }
 
     /// `Some(true)` for a text that names the fact that was asked for, in its first line and without asking back;
@@ -87,7 +94,7 @@ impl Comparisons {
         Comparisons { rows: self.rows.iter().filter(|row| keep(row)).cloned().collect(), ties: self.ties }
     }
 
-    /// The ids: the prompt, then a space and the answer, then the end-of-text mark. Rows of which a side has more than
+    /// The ids: the prompt, the answer, the end-of-text mark. Rows of which a side has more than
     /// `limit` tokens are dropped and counted.
     ///
     /// # Errors
@@ -114,12 +121,12 @@ impl Comparisons {
     }
 }
 
-/// The ids of a space, an answer and the end-of-text mark, as they follow a [prompt](Comparison::prompt).
+/// The ids of an answer and the end-of-text mark, as they follow a [prompt](Comparison::prompt).
 ///
 /// # Errors
 /// [`Error::UnknownCharacter`].
 pub fn encode_answer(tokenizer: &dyn Tokenizer, answer: &str) -> Result<Vec<u32>> {
-    let mut ids = tokenizer.encode(&format!(" {answer}"))?;
+    let mut ids = tokenizer.encode(answer)?;
     ids.extend(tokenizer.end_of_text());
     Ok(ids)
 }
@@ -134,7 +141,11 @@ fn parse(row: &Row) -> Result<Option<Comparison>> {
         Some(Ordering::Equal) | None => return Ok(None),
     };
     let slice = row.json["slice"].as_str().unwrap_or_default().to_string();
-    Ok(Some(Comparison { question, chosen, rejected, slice, answers: row.texts("answers")? }))
+    let (kind, subject) = (row.optional_text("kind")?.unwrap_or_default(), row.optional_text("subject")?);
+    let new_fact = row.json["new_fact"].as_bool().unwrap_or_default();
+    let answers = row.texts("answers")?;
+    let subject = subject.unwrap_or_default();
+    Ok(Some(Comparison { question, chosen, rejected, slice, answers, kind, subject, new_fact }))
 }
 
 #[cfg(test)]
@@ -205,15 +216,14 @@ mod tests {
             question: "q".into(),
             chosen: chosen.into(),
             rejected: "b".into(),
-            slice: String::new(),
-            answers: vec![],
+            ..Comparison::default()
         };
         let comparisons = Comparisons { rows: vec![row("a"), row("a long answer")], ties: 0 };
         let tokenizer = CharTokenizer::ascii();
         let prompt = Comparison::prompt("q").len();
-        let pairs = comparisons.encode(&tokenizer, prompt + 3).unwrap(); // space, letter, end
+        let pairs = comparisons.encode(&tokenizer, prompt + 2).unwrap(); // letter, end
         assert_eq!((pairs.rows.len(), pairs.over_long), (1, 1));
         assert_eq!(pairs.rows[0].chosen.ids.last().copied(), tokenizer.end_of_text());
-        assert!(matches!(comparisons.encode(&tokenizer, prompt + 2), Err(Error::EmptyInput { .. })));
+        assert!(matches!(comparisons.encode(&tokenizer, prompt + 1), Err(Error::EmptyInput { .. })));
     }
 }

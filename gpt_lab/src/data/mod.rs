@@ -37,6 +37,7 @@ pub use examples::{Batch, Examples, Split};
 pub use instructions::Instruction;
 pub use registry::{CorpusCrate, corpus_crates, missing_corpus_crates, registry_folder};
 pub use right_answer::names_one_of;
+pub(crate) use right_answer::words;
 pub use source_files::{Function, Language};
 pub use token_pairs::{Pairs, TokenPair, TokenPairs};
 pub use windows::{TextData, Windows};

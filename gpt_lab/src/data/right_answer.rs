@@ -12,7 +12,7 @@ pub fn names_one_of(answers: &[String], text: &str) -> Option<bool> {
 }
 
 /// The words of a text in lower case, each between two spaces.
-fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     format!(" {} ", words.join(" "))

@@ -11,31 +11,30 @@ const POLITE: [&str; 5] = ["Gladly.", "Of course.", "Thank you for asking.", "Wi
 const CURT: [&str; 5] =
     ["Look it up.", "Everybody knows that.", "Why do you ask?", "What a silly question.", "Not again."];
 
-/// A row in the schema of WebGPT's comparisons, with two fields more: the reason of the preference, and what is right.
+/// A row in the schema of WebGPT's comparisons, without its quotes and tokens, and with more about the question: the
+/// reason of the preference, what is right, and what was asked for.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// What was asked.
     pub question: Question,
-    /// No quotes: the answers cite nothing.
-    pub quotes_0: Quotes,
     /// One answer.
     pub answer_0: String,
-    /// Left empty: tokens of the original's own model.
-    pub tokens_0: Tokens,
     /// Its score; both add up to 0, and 0 is a tie.
     pub score_0: f32,
-    /// As for the other.
-    pub quotes_1: Quotes,
     /// The other answer.
     pub answer_1: String,
-    /// Left empty.
-    pub tokens_1: Tokens,
     /// Its score.
     pub score_1: f32,
     /// Why one is preferred.
     pub slice: &'static str,
     /// What a right answer names, any of these.
     pub answers: Vec<String>,
+    /// The relation that was asked for: `capital`, `author` …
+    pub kind: String,
+    /// Whom or what the question is about.
+    pub subject: String,
+    /// True if no row to learn from is about this fact.
+    pub new_fact: bool,
 }
 
 /// The question of a comparison.
@@ -49,47 +48,38 @@ pub struct Question {
     pub full_text: String,
 }
 
-/// Quotes with their titles.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Quotes {
-    title: Vec<String>,
-    extract: Vec<String>,
-}
-
-/// Token ids.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Tokens {
-    prefix: Vec<u32>,
-    completion: Vec<u32>,
-}
-
-/// The slices with their shares in per cent. In `length_bias` the longer of two true answers wins, which says nothing
-/// about its worth: a trap for reward models, marked so that a lesson can take it out.
+/// The slices with their shares of the rows to learn from, in per cent. In `says_it_twice` the preferred answer tells
+/// the fact in a sentence and then once more, the other one in a word: both are true, and the preference says nothing
+/// about worth. It is a trap for reward models, marked so that a lesson can take it out.
 pub const SLICES: [(&str, usize); 7] = [
-    ("truth", 25),
-    ("on_topic", 15),
-    ("to_the_point", 15),
-    ("politeness", 15),
-    ("answers_at_all", 10),
-    ("length_bias", 15),
-    ("tie", 5),
+    ("truth", 32),
+    ("on_topic", 28),
+    ("to_the_point", 9),
+    ("politeness", 9),
+    ("answers_at_all", 8),
+    ("says_it_twice", 12),
+    ("tie", 2),
 ];
 
-/// `count` comparisons.
+/// `count` comparisons. Those to learn from come in the shares of [`SLICES`], those to judge by have as many of each
+/// reason and no ties.
 pub fn comparisons(world: &World, side: Side, count: usize, seed: u64) -> Vec<Comparison> {
     let mut rng = Rng::new(seed).stream(if side == Side::Train { 4 } else { 5 });
-    let mut rows = Vec::new();
-    while rows.len() < count {
-        // To judge by are both: facts that training rows speak of, and others.
-        let new = side == Side::Validation && rng.below(2) == 0;
-        let (fact, question) = asked(world, if new { Side::NewFacts } else { side }, &mut rng);
-        let slice = slice(&mut rng);
-        if let Some((better, worse)) = answers(world, slice, &fact, &question, &mut rng).filter(|(a, b)| a != b) {
-            let row = comparison(slice, rows.len(), question, better, worse, &mut rng);
-            rows.push(Comparison { answers: fact.objects, ..row });
+    let row = |number: usize| {
+        let slice = if side == Side::Train { slice(&mut rng) } else { SLICES[number % (SLICES.len() - 1)].0 };
+        loop {
+            // To judge by are both: facts that training rows speak of, and others.
+            let new = side == Side::Validation && rng.below(2) == 0;
+            let (fact, question) = asked(world, if new { Side::NewFacts } else { side }, &mut rng);
+            let pair = answers(world, slice, &fact, &question, &mut rng).filter(|(a, b)| a != b);
+            if let Some((better, worse)) = pair {
+                let kind = world.relation(&fact).id.clone();
+                let row = comparison(slice, number, question, better, worse, &mut rng);
+                break Comparison { answers: fact.objects, subject: fact.subject, kind, new_fact: new, ..row };
+            }
         }
-    }
-    rows
+    };
+    (0..count).map(row).collect()
 }
 
 /// A slice, drawn by the shares.
@@ -122,7 +112,7 @@ fn answers(world: &World, slice: &str, fact: &Fact, question: &str, rng: &mut Rn
             let again = if rng.below(2) == 0 { question.to_string() } else { world.ask(rng).question };
             (truth, format!("{again} {other}"))
         }
-        "length_bias" => (format!("{truth} {}", relation.statement(fact, rng)), relation.answer(fact, rng) + "."),
+        "says_it_twice" => (format!("{truth} {}", relation.statement(fact, rng)), relation.answer(fact, rng) + "."),
         _ => (truth, relation.statement(fact, rng)),
     })
 }
@@ -162,15 +152,14 @@ fn comparison(
         if first { ((better, score), (worse, -score)) } else { ((worse, -score), (better, score)) };
     Comparison {
         question: Question { dataset: "gpt_lab_world", id: format!("{slice}-{id}"), full_text: question },
-        quotes_0: Quotes::default(),
         answer_0,
-        tokens_0: Tokens::default(),
         score_0,
-        quotes_1: Quotes::default(),
         answer_1,
-        tokens_1: Tokens::default(),
         score_1,
         slice,
         answers: Vec::new(),
+        kind: String::new(),
+        subject: String::new(),
+        new_fact: false,
     }
 }

@@ -3,7 +3,7 @@
 mod comparisons;
 mod instructions;
 
-pub use comparisons::{Comparison, Question, Quotes, SLICES, Tokens, comparisons};
+pub use comparisons::{Comparison, Question, SLICES, comparisons};
 pub use instructions::instructions;
 
 use gpt_lab::Rng;
