@@ -1,15 +1,10 @@
-//! A policy measured by comparisons, and its distance from the reference.
+//! A policy measured by comparisons.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::align::{DpoModel, Preferences};
-use crate::data::{Completion, Examples, padding};
-use crate::gpt2::Gpt2;
-use crate::lora::Lora;
-use crate::{Error, Pass, Result, ops};
-
-/// Rows of one forward pass of policy and reference.
-const KL_BATCH: usize = 16;
+use crate::data::Examples;
+use crate::{Error, Pass, Result};
 
 /// A policy measured by some comparisons; all are means over pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,43 +57,15 @@ impl DpoModel {
     }
 }
 
-/// The KL divergence of the policy from its reference on these completions, in nats a completion: at each of its tokens
-/// `Σ_v π(v) (log π(v) − log π_ref(v))`, summed over the tokens, mean over completions. For completions that the policy
-/// drew itself this estimates `KL(π ‖ π_ref)`.
-///
-/// # Errors
-/// [`Error::EmptyInput`] without completions or for an empty prompt; those of the model.
-pub fn answer_kl(policy: &Lora<Gpt2>, completions: &[Completion]) -> Result<f64> {
-    if completions.is_empty() {
-        return Err(Error::empty("the answers"));
-    }
-    let mut sum = 0.0;
-    for rows in completions.chunks(KL_BATCH) {
-        let ids = padding::ids(rows)?;
-        // log π, bounded below: a token of probability 0 costs nothing, and not 0 · ∞.
-        let log_probs = |model: &Gpt2| -> Result<Tensor> {
-            Ok(ops::softmax(&model.forward(&ids, &mut Pass::eval())?.detach())?.maximum(1e-30)?.log()?) // [N, T, V]
-        };
-        let (new, old) = (log_probs(policy.model())?, policy.disabled(log_probs)??);
-        let kl = (new.exp()? * (&new - &old)?)?.sum(D::Minus1)?; // [N, T]
-        // The logits at t are about the token at t + 1.
-        let before = ids.dim(1)? - 1;
-        let is_answer = padding::answer_mask(rows)?.narrow(1, 1, before)?.to_dtype(DType::F32)?; // [N, T − 1]
-        let kl = (kl.narrow(1, 0, before)? * is_answer)?;
-        sum += f64::from(kl.sum_all()?.to_scalar::<f32>()?);
-    }
-    Ok(sum / completions.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Param;
-    use crate::data::{Split, TokenPair, TokenPairs};
-    use crate::gpt2::Gpt2Config;
-    use crate::lora::{LoraConfig, Targets};
-    use crate::ops;
+    use crate::data::{Completion, Split, TokenPair, TokenPairs};
+    use crate::eval::answer_kl;
+    use crate::gpt2::{Gpt2, Gpt2Config};
+    use crate::lora::{Lora, LoraConfig, Targets};
     use crate::train::{Length, Silent, TrainConfig, train};
+    use crate::{Param, ops};
 
     fn policy() -> Lora<Gpt2> {
         let sizes =
@@ -133,7 +100,7 @@ mod tests {
     fn it_begins_at_ln_2_and_learns_without_touching_the_base() {
         let policy = policy();
         let data = Preferences::new(pairs(), &policy).unwrap();
-        let model = DpoModel { policy: policy.clone(), beta: 0.3 };
+        let model = DpoModel { policy: policy.clone(), beta: 0.3, nll_weight: 0.0 };
         let begin = model.measure(&data, 7).unwrap();
         assert!((begin.loss - std::f64::consts::LN_2).abs() < 1e-6, "{begin}");
         assert!(begin.margin().abs() < 1e-6 && distance(&policy).abs() < 1e-6, "{begin}");
