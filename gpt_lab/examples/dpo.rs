@@ -22,7 +22,7 @@ pub fn main() -> Result<()> {
     let pairs = Preferences::new(pairs, &policy)?;
     let data = Split { train: pairs.clone(), validation: pairs };
 
-    let model = DpoModel { policy, beta: 0.5 };
+    let model = DpoModel { policy, beta: 0.5, nll_weight: 0.0 };
     let before = model.measure(&data.validation, 16)?;
     let config =
         TrainConfig { length: Length::Steps(16), batch_size: 16, lr: 1e-3, eval_every: 0, ..Default::default() };

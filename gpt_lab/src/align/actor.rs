@@ -1,18 +1,14 @@
 //! The policy of PPO, and beside it the critic: the value that it expects of a text.
 
-use std::borrow::Borrow;
-
 use candle_core::{DType, Device, Tensor};
 
-use crate::data::{Completion, padding};
+use super::logps::{ROWS, answer_logps, longest, reference_logps, widened};
+use crate::data::Completion;
 use crate::generate::{Ended, GenerateConfig, draw_ids};
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::nn::Linear;
-use crate::{Error, Param, Pass, Result, ops};
-
-/// Rows of one forward pass without gradient.
-const ROWS: usize = 32;
+use crate::{Param, Pass, Result};
 
 /// One completion of each prompt. Each token is drawn from the whole distribution, at temperature 1, as the theory of
 /// policy gradients wants it. The same seed draws the same completions; each prompt has random numbers of its own.
@@ -25,8 +21,16 @@ pub fn draw_completions(
     max_new_tokens: usize,
     seed: u64,
 ) -> Result<Vec<Completion>> {
-    let config = GenerateConfig { max_new_tokens, do_sample: true, seed, ..Default::default() };
-    let drawn = draw_ids(model, prompts, &config)?.into_iter().map(|sequence| Completion {
+    complete(model, prompts, &GenerateConfig { max_new_tokens, do_sample: true, seed, ..Default::default() })
+}
+
+/// One completion of each prompt by these settings: greedy, or drawn at a temperature. Each prompt has random numbers
+/// of its own.
+///
+/// # Errors
+/// Those of [`generate_ids`](crate::generate::generate_ids).
+pub fn complete(model: &Gpt2, prompts: &[Vec<u32>], config: &GenerateConfig) -> Result<Vec<Completion>> {
+    let drawn = draw_ids(model, prompts, config)?.into_iter().map(|sequence| Completion {
         ids: sequence.ids,
         prompt: sequence.prompt,
         ended: sequence.ended == Ended::EndOfText,
@@ -44,7 +48,9 @@ pub struct Evaluation {
     pub values: Tensor,
 }
 
-/// A policy (a GPT-2 with an adapter) and a *value head* that reads the same hidden states. Clones share everything.
+/// A policy (a GPT-2 with an adapter) and a *value head* that reads the same hidden states. It reads only: its loss
+/// trains the head and not the policy, or a critic that is far off at first would pull at the body harder than the
+/// policy does. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct ActorCritic {
     /// The policy; its active adapter trains.
@@ -85,7 +91,7 @@ impl ActorCritic {
     pub fn forward(&self, completions: &[&Completion], pass: &mut Pass) -> Result<Evaluation> {
         let (logps, hidden) = answer_logps(self.policy.model(), completions, pass)?;
         let (n, l) = logps.dims2()?;
-        let values = self.value.forward(&hidden, &mut Pass::eval())?.reshape((n, l))?; // [N, L]
+        let values = self.value.forward(&hidden.detach(), &mut Pass::eval())?.reshape((n, l))?; // [N, L]
         Ok(Evaluation { logps, values })
     }
 
@@ -103,57 +109,13 @@ impl ActorCritic {
 
     /// Log-probabilities of these completions under the reference, `[N, L]`: the same model with its adapters off.
     pub fn reference_logps(&self, completions: &[Completion]) -> Result<Tensor> {
-        self.policy.disabled(|reference| {
-            let width = longest(completions);
-            let of = |some: &[Completion]| {
-                let (logps, _) = answer_logps(reference, &some.iter().collect::<Vec<_>>(), &mut Pass::eval())?;
-                widened(&logps.detach(), width)
-            };
-            Ok(Tensor::cat(&completions.chunks(ROWS).map(of).collect::<Result<Vec<_>>>()?, 0)?)
-        })?
+        reference_logps(&self.policy, completions)
     }
-}
-
-/// Log-probabilities `[N, L]` of the completions' tokens, and the hidden states `[N · L, C]` from which they were
-/// guessed. The output head is computed for these places only.
-fn answer_logps(model: &Gpt2, completions: &[&Completion], pass: &mut Pass) -> Result<(Tensor, Tensor)> {
-    let ids = padding::ids(completions)?;
-    let (n, width) = ids.dims2()?;
-    if let Some(row) = completions.iter().position(|one| one.answer_ids().is_empty()) {
-        return Err(Error::empty(format!("the answer of text {row} of the batch")));
-    }
-    let longest = longest(completions);
-    let (mut places, mut targets) = (Vec::with_capacity(n * longest), Vec::with_capacity(n * longest));
-    for (row, one) in completions.iter().enumerate() {
-        for at in 0..longest {
-            // The token at place t is guessed from the hidden state at t − 1.
-            places.push((row * width + (one.prompt + at - 1).min(width - 1)) as u32);
-            targets.push(one.answer_ids().get(at).map_or(ops::IGNORE_INDEX, |id| i64::from(*id)));
-        }
-    }
-    let hidden = model.hidden(&ids, pass)?.flatten(0, 1)?; // [N · T, C]
-    let hidden = ops::embedding(&hidden, &Tensor::new(places, &Device::Cpu)?)?; // [N · L, C]
-    let logps = ops::log_probs(&model.head(&hidden)?, &Tensor::new(targets, &Device::Cpu)?)?; // [N · L]
-    Ok((logps.reshape((n, longest))?, hidden))
-}
-
-/// 1 for the completions' tokens, 0 behind them: `[N, L]`.
-pub(super) fn answer_mask(completions: &[Completion]) -> Result<Tensor> {
-    padding::padded(completions.iter().map(|one| vec![1u8; one.answer_ids().len()]).collect(), 0)
-}
-
-/// Tokens of the longest completion.
-fn longest(completions: &[impl Borrow<Completion>]) -> usize {
-    completions.iter().map(|one| one.borrow().answer_ids().len()).max().unwrap_or(0)
-}
-
-/// Filled up with zeros on the right.
-fn widened(x: &Tensor, width: usize) -> Result<Tensor> {
-    Ok(x.pad_with_zeros(1, 0, width - x.dim(1)?)?)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::logps::answer_mask;
     use super::*;
     use crate::gpt2::Gpt2Config;
     use crate::lora::LoraConfig;
@@ -189,14 +151,17 @@ pub(super) mod tests {
         for (row, text) in texts.iter().enumerate() {
             let ids = Tensor::new(&text.ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
             let logits = actor.policy.model().forward(&ids, &mut Pass::eval());
-            let p = ops::softmax(&logits.unwrap()).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
+            let p = crate::ops::softmax(&logits.unwrap()).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
             for (at, &id) in text.answer_ids().iter().enumerate() {
                 let want = p[text.prompt + at - 1][id as usize].ln();
                 assert!((logps[row][at] - want).abs() < 1e-5, "text {row}, token {at}");
             }
         }
         let reference = actor.reference_logps(&texts).unwrap();
-        assert!(ops::max_difference(&found.logps, &reference).unwrap() < 1e-5, "a fresh adapter changes nothing");
+        assert!(
+            crate::ops::max_difference(&found.logps, &reference).unwrap() < 1e-5,
+            "a fresh adapter changes nothing"
+        );
         assert_eq!(answer_mask(&texts).unwrap().to_vec2::<u8>().unwrap(), [[1, 1, 0, 0], [1, 1, 1, 1]]);
         let empty = text(&[1], &[]);
         assert!(actor.forward(&[&texts[0], &empty], &mut Pass::eval()).unwrap_err().to_string().contains("text 1"));
@@ -207,9 +172,15 @@ pub(super) mod tests {
         let actor = actor();
         let texts = [text(&[1, 2], &[4, 0]), text(&[5], &[6, 0])];
         let found = actor.forward(&texts.iter().collect::<Vec<_>>(), &mut Pass::train_adapters(1)).unwrap();
-        let loss =
-            (found.logps.sum_all().unwrap() + (found.values - 1.0).unwrap().sqr().unwrap().sum_all().unwrap()).unwrap();
+        let of_values = (found.values - 1.0).unwrap().sqr().unwrap().sum_all().unwrap();
+        let loss = (found.logps.sum_all().unwrap() + &of_values).unwrap();
         Gradients::of(&loss, &actor.params()).unwrap().require_all(&actor.params()).unwrap();
+        let of_critic = Gradients::of(&of_values, &actor.params()).unwrap();
+        let policy = actor.policy.params().len();
+        assert!(
+            (0..actor.params().len()).all(|i| of_critic.get(i).is_some() == (i >= policy)),
+            "the critic reads only"
+        );
         let all = actor.policy.all_params();
         assert!(all.iter().filter(|param| param.trainable()).all(|param| param.name().contains("lora_")));
     }

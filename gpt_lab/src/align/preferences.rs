@@ -4,7 +4,7 @@
 //! copy. The reference's log-probabilities of the answers never change: [`Preferences`] computes them once, without
 //! gradient.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::dpo::{Dpo, answer_log_probs, dpo};
 use crate::data::{Examples, TokenPairs, padding};
@@ -114,13 +114,21 @@ pub struct DpoModel {
     pub policy: Lora<Gpt2>,
     /// β, the price of the KL divergence from the reference.
     pub beta: f64,
+    /// Weight of the preferred answers' own loss, `−log π` a token, beside DPO's; 0 in the paper. DPO's loss minds the
+    /// gap only, and may let both answers fall; with this, the preferred one has to stay likely (Pang et al. 2024,
+    /// "Iterative reasoning preference optimization", <https://arxiv.org/abs/2404.19733>, equation 1).
+    pub nll_weight: f64,
 }
 
 impl DpoModel {
     /// Losses and implicit rewards of these comparisons.
     pub(crate) fn compare(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<Dpo> {
         let (chosen, rejected) = log_probs(self.policy.model(), batch, pass)?;
-        dpo(&chosen, &rejected, &batch.reference_chosen, &batch.reference_rejected, self.beta)
+        self.dpo(&chosen, &rejected, batch)
+    }
+
+    fn dpo(&self, chosen: &Tensor, rejected: &Tensor, batch: &AnswerPairs) -> Result<Dpo> {
+        dpo(chosen, rejected, &batch.reference_chosen, &batch.reference_rejected, self.beta)
     }
 }
 
@@ -129,7 +137,16 @@ impl Trainable<AnswerPairs> for DpoModel {
         self.policy.params()
     }
 
+    /// The body's own dropout stays off: the reference has none, and noise in one of the two would be taken for a
+    /// preference.
     fn loss(&self, batch: &AnswerPairs, pass: &mut Pass) -> Result<Tensor> {
-        Ok(self.compare(batch, pass)?.losses.mean_all()?)
+        pass.restrict_to_adapters();
+        let (chosen, rejected) = log_probs(self.policy.model(), batch, pass)?;
+        let loss = self.dpo(&chosen, &rejected, batch)?.losses.mean_all()?;
+        if self.nll_weight == 0.0 {
+            return Ok(loss);
+        }
+        let tokens = batch.chosen_answer.to_dtype(DType::F32)?.sum(1)?; // [N]
+        Ok((loss - ((chosen / tokens)?.mean_all()? * self.nll_weight)?)?)
     }
 }

@@ -24,5 +24,5 @@ mod state;
 pub use adaptable::Adaptable;
 pub use adapters::Adapters;
 pub use config::{Bias, Init, LoraConfig, Targets};
-pub use model::Lora;
+pub use model::{Lora, merged};
 pub use report::Report;

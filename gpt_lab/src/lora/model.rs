@@ -1,6 +1,7 @@
 //! A model together with its adapters.
 
 use std::ops::Deref;
+use std::path::Path;
 
 use super::adaptable::{Adaptable, Base};
 use super::adapters::Adapters;
@@ -70,6 +71,24 @@ impl<M: Adaptable> Lora<M> {
         self.adapters.merge_and_remove_all()?;
         Ok(self.model.clone())
     }
+}
+
+/// This model with the adapters of these folders added to its weights for good, one on top of the other: what was
+/// trained in several stages, as one model again. The model itself is changed.
+///
+/// # Errors
+/// Those of [`Lora::new`] and [`Adapters::load`].
+pub fn merged<M: Adaptable>(model: &M, folders: &[impl AsRef<Path>]) -> Result<M> {
+    let lora = Lora::new(model)?;
+    let names: Vec<String> = (0..folders.len()).map(|i| format!("stage_{i}")).collect();
+    for (name, folder) in names.iter().zip(folders) {
+        lora.load(name, folder)?;
+    }
+    if names.is_empty() {
+        return lora.unload();
+    }
+    lora.activate(&names)?;
+    lora.merge_and_unload()
 }
 
 impl<M> Deref for Lora<M> {

@@ -42,6 +42,13 @@ impl<'a> Pass<'a> {
         Pass { dropout: Some(Masks { rng: rng.into(), adapters_only: true }), ..Pass::eval() }
     }
 
+    /// Leaves dropout to the adapters from here on, as [`train_adapters`](Pass::train_adapters) does.
+    pub fn restrict_to_adapters(&mut self) {
+        if let Some(masks) = &mut self.dropout {
+            masks.adapters_only = true;
+        }
+    }
+
     /// Evaluation with a cache: row `i` of the input continues row `rows[i]` of the cache and is appended to it.
     pub fn cached(cache: &'a mut KvCache, rows: &'a [usize]) -> Self {
         Pass { cache: Some(CacheRows::new(cache, rows)), ..Pass::eval() }
@@ -119,6 +126,12 @@ mod tests {
         assert_eq!(drawn(Pass::eval()), (false, false, false));
         assert_eq!(drawn(Pass::train(1)), (true, true, true));
         assert_eq!(drawn(Pass::train_adapters(1)), (false, true, true));
+        let restricted = |mut pass: Pass<'static>| {
+            pass.restrict_to_adapters();
+            drawn(pass)
+        };
+        assert_eq!(restricted(Pass::train(1)), (false, true, true));
+        assert_eq!(restricted(Pass::eval()), (false, false, false));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn check_ppo(case: &Case, report: &mut Report) {
     let gae = ppo::advantages(&tokens.rewards, v_old, mask, setting("gamma"), setting("lam")).unwrap();
     let white = ppo::whiten(&gae.advantages, mask).unwrap();
     let policy = ppo::policy_loss(new.as_tensor(), old, &white, mask, setting("clip")).unwrap();
-    let value = ppo::value_loss(v_new.as_tensor(), v_old, &gae.returns, mask, setting("vclip")).unwrap();
+    let value = ppo::value_loss(v_new.as_tensor(), v_old, &gae.returns, mask, Some(setting("vclip"))).unwrap();
     let total = (&policy.loss + (&value.loss * setting("vf")).unwrap()).unwrap();
     let grads = total.backward().unwrap();
     let number = |x: f32| Tensor::new(x, &Device::Cpu).unwrap();

@@ -16,6 +16,8 @@ pub struct PpoRecord {
     pub score: f32,
     /// The KL divergence of a completion from the reference, in nats, estimated from the rollout.
     pub kl: f32,
+    /// The entropy of the policy in nats a token, estimated from the rollout.
+    pub entropy: f32,
     /// Tokens of a completion.
     pub length: f32,
     /// The share of completions that the policy ended.
@@ -24,12 +26,14 @@ pub struct PpoRecord {
     pub policy_loss: f32,
     /// The critic's loss at the last step.
     pub value_loss: f32,
-    /// The share of tokens at which the policy's loss was clipped, at the last step.
+    /// The share of tokens whose gain was capped by the clip, at the last step.
     pub clip_fraction: f32,
     /// The distance that this iteration moved the policy: `½ (log ratio)²`, at the last step.
     pub approx_kl: f32,
     /// The gradient's norm before clipping, at the last step.
     pub grad_norm: f64,
+    /// Steps of the optimizer: fewer than planned if [`target_kl`](super::config::PpoConfig::target_kl) ended them.
+    pub optimizer_steps: usize,
 }
 
 impl PpoRecord {
@@ -41,6 +45,7 @@ impl PpoRecord {
             iteration,
             score: scores.iter().sum::<f32>() / n,
             kl: losses::mean_kl(kl)?,
+            entropy: losses::mean_entropy(&experience.old.logps, &experience.mask)?,
             length: completions.iter().map(|one| one.answer_ids().len() as f32).sum::<f32>() / n,
             ended: completions.iter().filter(|one| one.ended).count() as f32 / n,
             policy_loss: 0.0,
@@ -48,6 +53,7 @@ impl PpoRecord {
             clip_fraction: 0.0,
             approx_kl: 0.0,
             grad_norm: 0.0,
+            optimizer_steps: 0,
         })
     }
 }
@@ -61,6 +67,16 @@ impl History<PpoRecord> {
     /// `(iteration, KL)`.
     pub fn kls(&self) -> Vec<(f64, f64)> {
         self.curve(|record| record.kl)
+    }
+
+    /// `(iteration, entropy)`.
+    pub fn entropies(&self) -> Vec<(f64, f64)> {
+        self.curve(|record| record.entropy)
+    }
+
+    /// `(iteration, gradient's norm)`.
+    pub fn grad_norms(&self) -> Vec<(f64, f64)> {
+        self.curve(|record| record.grad_norm as f32)
     }
 
     /// `(iteration, tokens of a completion)`.

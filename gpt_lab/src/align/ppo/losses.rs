@@ -115,20 +115,24 @@ pub fn policy_loss(
     larger_of(&plain, &clipped, mask)
 }
 
-/// `½ mean of max((V − R)², (V_clipped − R)²)`, where the new value V is clipped to within `clip` of the old one. The
+/// `½ mean of (V − R)²`. With a `clip` it is `½ mean of max((V − R)², (V_clipped − R)²)`, where the new value V is
+/// clipped to within `clip` of the old one: the same unit as the scores, so it is no business of the ratio's clip. The
 /// gradient goes to `new_values`.
 pub fn value_loss(
     new_values: &Tensor,
     old_values: &Tensor,
     returns: &Tensor,
     mask: &Tensor,
-    clip: f64,
+    clip: Option<f64>,
 ) -> Result<Clipped> {
     let (old, returns) = (old_values.detach(), returns.detach());
     let new = masked(new_values, mask)?;
+    let plain = (&new - &returns)?.sqr()?;
+    let Some(clip) = clip else {
+        return Ok(Clipped { loss: (mean(&plain, mask)? * 0.5)?, clip_fraction: 0.0 });
+    };
     // Not old + clamp(new − old), which rounds: within the range both terms must be equal.
     let near = new.maximum(&(&old - clip)?)?.minimum(&(old + clip)?)?;
-    let plain = (new - &returns)?.sqr()?;
     let clipped = (near - returns)?.sqr()?;
     let Clipped { loss, clip_fraction } = larger_of(&plain, &clipped, mask)?;
     Ok(Clipped { loss: (loss * 0.5)?, clip_fraction })
@@ -138,6 +142,19 @@ pub fn value_loss(
 /// (J. Schulman, <http://joschu.net/blog/kl-approx.html>).
 pub fn approx_kl(new_logps: &Tensor, old_logps: &Tensor, mask: &Tensor) -> Result<f32> {
     Ok((mean(&(new_logps - old_logps)?.detach().sqr()?, mask)? * 0.5)?.to_scalar()?)
+}
+
+/// An estimate of the policy's entropy, in nats a token: the mean of `−log π` over tokens that it has drawn itself.
+pub fn mean_entropy(old_logps: &Tensor, mask: &Tensor) -> Result<f32> {
+    Ok(mean(&old_logps.detach().neg()?, mask)?.to_scalar()?)
+}
+
+/// The penalty of GRPO on the distance from the reference (Shao et al. 2024, "DeepSeekMath",
+/// <https://arxiv.org/abs/2402.03300>, equation 4): the mean of `e^d − d − 1` with `d = log π_ref − log π`, an estimate
+/// of the KL divergence that is never negative. The gradient goes to `new_logps`.
+pub fn kl_penalty(new_logps: &Tensor, ref_logps: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let d = masked(&(ref_logps.detach() - new_logps)?, mask)?;
+    mean(&((d.exp()? - &d)? - 1.0)?, mask)
 }
 
 /// The distance from the reference of a whole text, averaged over texts: the mean of the rows' sums of
@@ -228,7 +245,8 @@ mod tests {
         let grads = out.loss.backward().unwrap();
         close(grads.get(new.as_tensor()).unwrap(), &[[0.0, -0.5 / 3.0, 1.0 / 3.0]]); // nothing where it is clipped
         // V = 3 from 1, R = 2 and clip ½: max(1, ¼); V = 1.2 from 1, R = 0: both 1.44; V = 0 from 1, R = 0: max(0, ¼).
-        let out = value_loss(&tensor(&[[3.0, 1.2, 0.0]]), &tensor(&[[1.0; 3]]), &tensor(&[[2.0, 0.0, 0.0]]), &all, 0.5);
+        let out =
+            value_loss(&tensor(&[[3.0, 1.2, 0.0]]), &tensor(&[[1.0; 3]]), &tensor(&[[2.0, 0.0, 0.0]]), &all, Some(0.5));
         let out = out.unwrap();
         assert!((out.loss.to_scalar::<f32>().unwrap() - 0.5 * (1.0 + 1.44 + 0.25) / 3.0).abs() < 1e-6);
     }

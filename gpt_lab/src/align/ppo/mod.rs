@@ -8,5 +8,6 @@ mod losses;
 pub(super) mod train;
 
 pub use losses::{
-    Advantages, Clipped, TokenRewards, advantages, approx_kl, mean_kl, policy_loss, token_rewards, value_loss, whiten,
+    Advantages, Clipped, TokenRewards, advantages, approx_kl, kl_penalty, mean_entropy, mean_kl, policy_loss,
+    token_rewards, value_loss, whiten,
 };

@@ -6,12 +6,11 @@ use super::config::PpoConfig;
 use super::experience::Experience;
 use super::history::PpoRecord;
 use crate::align::actor::ActorCritic;
+use crate::align::optimize::{PolicyOptimizer, PromptQueue};
 use crate::core::stop;
 use crate::data::Completion;
-use crate::train::{
-    AdamW, AdamWOptions, Event, Gradients, History, Listener, Stopped, Tracker, clip_factor, require_trainable,
-};
-use crate::{Error, Param, Pass, Result, Rng};
+use crate::train::{Event, History, Listener, Stopped, Tracker, require_trainable};
+use crate::{Error, Pass, Result, Rng};
 
 /// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters'
 /// dropout.
@@ -19,6 +18,8 @@ const PROMPTS: u64 = 1;
 const COMPLETIONS: u64 = 2;
 const ORDER: u64 = 3;
 const DROPOUT: u64 = 4;
+/// The steps of an iteration end at so many times the target.
+const TOO_FAR: f64 = 1.5;
 
 /// Trains a policy to earn the scores of `reward`: one number for each completion. Prompts are taken in random order,
 /// again and again.
@@ -42,20 +43,20 @@ pub fn train_ppo(
     'run: while !run.tracker.is_over() {
         let began = Instant::now();
         // 1. Rollout: the policy completes the next prompts.
-        let completions = actor.rollout(&run.next_prompts(), config.max_new_tokens, run.completions.next_u64())?;
+        let prompts = run.prompts.next(config.batch_size / config.group_size, config.group_size);
+        let completions = actor.rollout(&prompts, config.max_new_tokens, run.completions.next_u64())?;
         if stop::interrupted() {
             break;
         }
         // 2. A score for each completion.
         let scores = reward(&completions)?;
         scores.iter().try_for_each(|score| run.tracker.require_finite("a score", *score))?;
-        // 3. The penalty for completions that did not end, rewards of the tokens with the KL penalty, advantages,
-        // whitening: experience.rs has them in this order.
+        // 3. Rewards of the tokens with the KL penalty, advantages, whitening: experience.rs has them in this order.
         let experience = actor.experience(completions, scores, config)?;
         let mut record = PpoRecord::new(run.tracker.step + 1, &experience)?;
         // 4. Some epochs over the completions, each in an order of its own, in minibatches.
         let mut rows: Vec<usize> = (0..experience.completions.len()).collect();
-        for _ in 0..config.epochs {
+        'epochs: for _ in 0..config.epochs {
             run.order.shuffle(&mut rows);
             for mini_batch in rows.chunks(config.mini_batch) {
                 if stop::interrupted() {
@@ -63,6 +64,9 @@ pub fn train_ppo(
                 }
                 // 5. The clipped losses, their gradients, and one step of the optimizer.
                 run.step(&experience, mini_batch, &mut record)?;
+                if config.target_kl.is_some_and(|target| f64::from(record.approx_kl) > TOO_FAR * target) {
+                    break 'epochs; // the completions are no longer the policy's own
+                }
             }
         }
         // 6. The record.
@@ -76,18 +80,12 @@ pub fn train_ppo(
 struct PpoRun<'a> {
     tracker: Tracker<PpoRecord>,
     actor: &'a ActorCritic,
-    prompts: &'a [Vec<u32>],
     config: &'a PpoConfig,
-    params: Vec<Param>,
-    optimizer: AdamW,
-    /// The prompts whose turn is still to come, last one first.
-    queue: Vec<usize>,
-    from_prompts: Rng,
+    prompts: PromptQueue<'a>,
+    optimizer: PolicyOptimizer,
     completions: Rng,
     order: Rng,
     pass: Pass<'static>,
-    /// Set once every parameter was seen to get a gradient.
-    checked: bool,
 }
 
 impl<'a> PpoRun<'a> {
@@ -101,51 +99,29 @@ impl<'a> PpoRun<'a> {
         Ok(PpoRun {
             tracker: Tracker::new(config.iterations, &params),
             actor,
-            prompts,
             config,
-            optimizer: AdamW::new(&params, AdamWOptions { weight_decay: 0.0, ..Default::default() })?,
-            params,
-            queue: Vec::new(),
-            from_prompts: seed.stream(PROMPTS),
+            prompts: PromptQueue::new(prompts, seed.stream(PROMPTS)),
+            optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
             completions: seed.stream(COMPLETIONS),
             order: seed.stream(ORDER),
             pass: Pass::train_adapters(seed.stream(DROPOUT)),
-            checked: false,
         })
-    }
-
-    /// The prompts of the next rollout.
-    fn next_prompts(&mut self) -> Vec<Vec<u32>> {
-        let mut next = Vec::new();
-        while next.len() < self.config.batch_size {
-            if self.queue.is_empty() {
-                self.queue = (0..self.prompts.len()).collect();
-                self.from_prompts.shuffle(&mut self.queue);
-            }
-            next.extend(self.queue.pop().map(|row| self.prompts[row].clone()));
-        }
-        next
     }
 
     /// One step of the optimizer on these rows.
     fn step(&mut self, experience: &Experience, rows: &[usize], record: &mut PpoRecord) -> Result<()> {
         let losses = experience.losses(self.actor, rows, self.config, &mut self.pass)?;
         let loss = (&losses.policy.loss + (&losses.value.loss * self.config.value_weight)?)?;
-        let gradients = Gradients::of(&loss, &self.params)?;
-        if !std::mem::replace(&mut self.checked, true) {
-            // Without weight the value's loss is no part of the sum. The policy's parameters come first.
-            let policy = self.actor.policy.params().len();
-            let learns = if self.config.value_weight > 0.0 { self.params.len() } else { policy };
-            gradients.require_all(&self.params[..learns])?;
-        }
-        record.grad_norm = gradients.norm()?;
+        // Without weight the value's loss is no part of the sum. The policy's parameters come first.
+        let policy = self.actor.policy.params().len();
+        let learns = if self.config.value_weight > 0.0 { self.optimizer.params().len() } else { policy };
+        let lr = self.config.schedule.at(self.config.lr, self.tracker.step);
+        record.grad_norm = self.optimizer.step(&loss, learns, lr, &self.tracker)?;
         record.policy_loss = losses.policy.loss.to_scalar()?;
         record.value_loss = losses.value.loss.to_scalar()?;
         (record.clip_fraction, record.approx_kl) = (losses.policy.clip_fraction, losses.approx_kl);
-        self.tracker.require_finite("the loss", loss.to_scalar()?)?;
-        self.tracker.require_finite("the gradient's norm", record.grad_norm as f32)?;
-        let scale = clip_factor(record.grad_norm, Some(self.config.max_grad_norm));
-        self.optimizer.step(&gradients, self.config.lr, scale)
+        record.optimizer_steps += 1;
+        Ok(())
     }
 
     /// Notes why the run ended, and hands out its record.
@@ -178,7 +154,7 @@ mod tests {
         let prompts = [vec![1, 2], vec![3]];
         let run = |kl_weight: f64| {
             let actor = actor();
-            let config = PpoConfig { kl_weight, unended_penalty: 0.0, ..config() };
+            let config = PpoConfig { kl_weight, unended_score: None, ..config() };
             (train_ppo(&actor, &prompts, &mut |texts| sevens(texts), &config, &mut Silent).unwrap(), actor)
         };
         let (free, actor) = run(0.0);
@@ -205,9 +181,10 @@ mod tests {
         let actor = actor();
         let texts = actor.rollout(&[vec![1, 2], vec![3], vec![4]], 5, 9).unwrap();
         let scores = vec![1.0, -1.0, 0.5];
-        let ended: Vec<f32> = texts.iter().map(|text| if text.ended { 0.0 } else { 1.0 }).collect();
+        let ended: Vec<bool> = texts.iter().map(|text| text.ended).collect();
         let experience = actor.experience(texts, scores, &config()).unwrap();
-        let want: Vec<f32> = [1.0, -1.0, 0.5].iter().zip(&ended).map(|(score, penalty)| score - penalty).collect();
+        let want: Vec<f32> =
+            [1.0, -1.0, 0.5].iter().zip(&ended).map(|(score, ended)| if *ended { *score } else { -1.0 }).collect();
         assert_eq!(experience.scores, want);
         // Ratio 1 everywhere: the policy's loss is minus the mean of whitened advantages, which is 0; nothing is
         // clipped.
@@ -224,6 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn in_groups_a_score_is_worth_what_it_is_above_its_group() {
+        let actor = actor();
+        let prompts = vec![vec![1, 2], vec![1, 2], vec![3], vec![3]];
+        let texts = actor.rollout(&prompts, 5, 9).unwrap();
+        let config = PpoConfig { group_size: 2, unended_score: None, kl_weight: 0.0, ..config() };
+        let experience = actor.experience(texts.clone(), vec![5.0, 7.0, -3.0, -3.0], &config).unwrap();
+        let (rewards, mask) = (experience.rewards.to_vec2::<f32>().unwrap(), experience.mask.to_vec2::<u8>().unwrap());
+        let last = |row: usize| rewards[row][mask[row].iter().rposition(|m| *m == 1).unwrap()];
+        assert_eq!([0, 1, 2, 3].map(last), [-1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(experience.scores, [5.0, 7.0, -3.0, -3.0], "the record has them as they are");
+        assert!(actor.experience(texts[..3].to_vec(), vec![0.0; 3], &config).is_err());
+    }
+
+    #[test]
+    fn a_target_ends_the_steps_of_an_iteration() {
+        let prompts = [vec![1, 2], vec![3]];
+        let steps = |target_kl: Option<f64>| {
+            let config = PpoConfig { iterations: 3, epochs: 8, target_kl, ..config() };
+            let history = train_ppo(&actor(), &prompts, &mut |texts| sevens(texts), &config, &mut Silent).unwrap();
+            history.steps.iter().map(|record| record.optimizer_steps).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(None), [16, 16, 16]);
+        assert!(steps(Some(0.002)).iter().all(|steps| (2..16).contains(steps)));
+    }
+
+    #[test]
     fn impossible_settings_and_scores_are_refused() {
         let actor = actor();
         let run = |config: PpoConfig, score: f32| {
@@ -234,6 +237,10 @@ mod tests {
         assert!(run(PpoConfig { epochs: 0, ..config() }, 0.0).contains("epochs"));
         assert!(run(PpoConfig { gamma: 1.5, ..config() }, 0.0).contains("gamma"));
         assert!(run(PpoConfig { clip: f64::NAN, ..config() }, 0.0).contains("clip"));
+        assert!(run(PpoConfig { group_size: 5, ..config() }, 0.0).contains("a divisor of batch_size, which is 32"));
+        assert!(run(PpoConfig { value_clip: Some(0.0), ..config() }, 0.0).contains("value_clip"));
+        assert!(run(PpoConfig { target_kl: Some(-1.0), ..config() }, 0.0).contains("target_kl"));
+        assert!(run(PpoConfig { unended_score: Some(f32::NAN), ..config() }, 0.0).contains("unended_score"));
         let error = run(config(), f32::NAN);
         assert!(error.contains("a score") && error.contains('1'), "{error}");
         let mut none = |_: &[Completion]| Ok(vec![]);
