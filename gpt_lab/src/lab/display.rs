@@ -21,7 +21,7 @@ impl Picture {
         display(self);
     }
 
-    /// Called by evcxr when a picture is the last expression of a cell.
+    /// Called by the kernel, under evcxr's name, when a picture is the last expression of a cell.
     pub fn evcxr_display(&self) {
         display(self);
     }

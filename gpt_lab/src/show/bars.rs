@@ -46,7 +46,7 @@ struct Scale {
 }
 
 /// A name as it is shown.
-fn label(name: &str) -> String {
+pub(super) fn label(name: &str) -> String {
     let inner = |at: usize, c: char| {
         c == ' ' && at > 0 && !name[..at].ends_with(char::is_whitespace) && !name[at + 1..].trim_start().is_empty()
     };

@@ -46,6 +46,27 @@ pub(super) fn number(x: f64) -> String {
     format!("{sign}{digits}")
 }
 
+/// A number as [`number`] writes it, without zeros at its end: `0.5`, `2e-7`.
+pub(super) fn brief(x: f64) -> String {
+    let written = number(x);
+    let (digits, power) = written.split_at(written.find('e').unwrap_or(written.len()));
+    match digits.contains('.') {
+        true => format!("{}{power}", digits.trim_end_matches('0').trim_end_matches('.')),
+        false => written,
+    }
+}
+
+/// Text on one line, for the plain forms: line breaks as ` ⏎ `, and nothing that a terminal would obey.
+pub(super) fn one_line(text: &str) -> String {
+    let spaced = text.trim().replace('\n', " ⏎ ");
+    let show = |c: char| match c {
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}'..='\u{9f}' => '\u{fffd}',
+        c => c,
+    };
+    spaced.chars().map(show).collect()
+}
+
 /// A shape as `[2, 3, 4]`, or `[]` for a single number.
 pub(super) fn shape(dims: &[usize]) -> String {
     format!("{dims:?}")
@@ -143,6 +164,8 @@ mod tests {
     fn text_is_visible_and_bounded() {
         assert_eq!(visible(" a\n\t\u{1b}"), "␣a⏎⇥␛");
         assert_eq!(visible(""), "∅");
+        assert_eq!(one_line(" a\nb\u{1b}[31m "), "a ⏎ b␛[31m");
+        assert_eq!([0.5, 1.0, -1.25, 100.0, 1.5e-9].map(brief), ["0.5", "1", "−1.25", "100", "1.5e-9"]);
         assert_eq!((short("abcdef", 4), short("abcd", 4)), ("abc…".into(), "abcd".into()));
         assert_eq!((shade(BLUE, 0.0), shade(BLUE, 1.0)), ("#ffffff".into(), "#4285d6".into()));
     }

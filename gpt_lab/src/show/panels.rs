@@ -6,8 +6,14 @@ use super::Picture;
 use super::plot::{Line, PALETTE, Plot, Stroke, drawn};
 
 const WIDTH: u32 = 680;
-/// Height of one panel.
+/// Height of one panel in pixels.
 const PANEL: u32 = 175;
+/// The same where there are many.
+const LOW_PANEL: u32 = 96;
+/// The room of the numbers and the name of the x axis, which the last of many panels has on top of its height.
+const X_AXIS: u32 = 34;
+/// So many panels are tall; of more, each is low and has its name above it.
+const TALL: usize = 3;
 
 /// One panel.
 pub(super) struct Panel {
@@ -60,9 +66,13 @@ impl Panels {
     /// The picture; its plain form alone if plotters fails.
     pub fn picture(self) -> Picture {
         let last = self.panels.len().saturating_sub(1);
+        let low = self.panels.len() > TALL;
+        let named = |yes: bool, name: &str| if yes { name.to_string() } else { String::new() };
         let panel = |(at, panel): (usize, Panel)| Plot {
-            x_label: if at == last { self.x_label.into() } else { String::new() },
-            y_label: panel.y_label.into(),
+            x_label: named(at == last, self.x_label),
+            y_label: named(!low, panel.y_label),
+            caption: named(low, panel.y_label),
+            bare_x: low && at < last,
             lines: panel.lines,
             log_y: panel.log_y,
             x_from: Some(0.0),
@@ -84,12 +94,29 @@ impl Panels {
 
 /// The drawing; `None` if plotters fails.
 fn draw(head: &Plot, panels: &[Plot]) -> Option<String> {
-    let room = if head.progress.is_some() { 110 } else { 40 };
-    drawn((WIDTH, room + PANEL * panels.len() as u32), |root| {
+    let room = head.progress.as_ref().map_or(40, |(_, lines)| 74 + 18 * lines.len() as u32);
+    let heights = heights(panels.len());
+    drawn((WIDTH, room + heights.iter().sum::<u32>()), |root| {
         let top = head.draw_head(root)?;
-        let areas = root.margin(top, 6, 6, 16).split_evenly((panels.len(), 1));
-        panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw_lines(area))
+        let mut rest = root.margin(top, 6, 6, 16);
+        for (at, panel) in panels.iter().enumerate() {
+            let available = f64::from(rest.dim_in_pixel().1);
+            let share = f64::from(heights[at]) / f64::from(heights[at..].iter().sum::<u32>());
+            let (area, below) = rest.split_vertically((available * share).round() as i32);
+            panel.draw_lines(&area)?;
+            rest = below;
+        }
+        Some(())
     })
+}
+
+/// The height of each of so many panels, in pixels.
+fn heights(panels: usize) -> Vec<u32> {
+    let mut heights = vec![if panels > TALL { LOW_PANEL } else { PANEL }; panels];
+    if let (true, Some(last)) = (panels > TALL, heights.last_mut()) {
+        *last += X_AXIS;
+    }
+    heights
 }
 
 /// A running mean that forgets; the first values count in full, so that it starts at the first value and not at 0.

@@ -9,6 +9,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Picture;
+use super::ticks::Ticks;
 
 /// The size of the drawing; a notebook column is about 700 pixels wide.
 const SIZE: (u32, u32) = (680, 330);
@@ -66,6 +67,10 @@ pub(super) struct Plot {
     pub x_from: Option<f64>,
     /// The y values are logarithms to base 10 of what the axis says.
     pub log_y: bool,
+    /// A name above the plot, where there is no room for one beside the y axis.
+    pub caption: String,
+    /// The x axis has no numbers, as the plot below has them.
+    pub bare_x: bool,
 }
 
 /// Lines that share two axes; one colour each, in the order given.
@@ -138,21 +143,30 @@ impl Plot {
 
     pub(super) fn draw_lines(&self, area: &Area<'_>) -> Option<()> {
         let (xs, ys) = self.ranges();
+        let area = &self.draw_caption(area)?;
+        let x_area = match (self.bare_x, self.x_label.is_empty()) {
+            (true, _) => 6,
+            (_, true) => 26,
+            _ => 40,
+        };
+        // Numbers need room above each other.
+        let y_labels = (area.dim_in_pixel().1.saturating_sub(x_area) as usize / 18).clamp(2, 6);
         let mut chart = ChartBuilder::on(area)
-            .x_label_area_size(if self.x_label.is_empty() { 26 } else { 40 })
+            .x_label_area_size(x_area)
             .y_label_area_size(if self.y_label.is_empty() { 48 } else { 60 })
-            .build_cartesian_2d(xs.clone(), ys.clone())
+            .build_cartesian_2d(xs.clone(), Ticks::new(ys.clone(), y_labels, self.log_y))
             .ok()?;
         let (x_tick, y_tick) = (tick_format(&xs), tick_format(&ys));
-        let power = |value: &f64| super::paint::number(10f64.powf(*value));
+        let power = |value: &f64| super::paint::brief(10f64.powf(*value));
+        let nothing = |_: &f64| String::new();
         chart
             .configure_mesh()
             .bold_line_style(FAINT)
             .light_line_style(TRANSPARENT)
             .axis_style(INK.mix(0.5))
             .x_labels(8)
-            .y_labels(6)
-            .x_label_formatter(&x_tick)
+            .y_labels(y_labels)
+            .x_label_formatter(if self.bare_x { &nothing } else { &x_tick })
             .y_label_formatter(if self.log_y { &power } else { &y_tick })
             .x_desc(&self.x_label)
             .y_desc(&self.y_label)
@@ -177,6 +191,15 @@ impl Plot {
         Some(())
     }
 
+    /// The name above the plot, if there is one; returns the area that is left.
+    fn draw_caption<'a>(&self, area: &Area<'a>) -> Option<Area<'a>> {
+        if self.caption.is_empty() {
+            return Some(area.margin(0, 0, 0, 0));
+        }
+        area.draw(&Text::new(self.caption.clone(), (48, 0), font(12, INK))).ok()?;
+        Some(area.margin(17, 0, 0, 0))
+    }
+
     /// The ranges of both axes, with a little air; never empty, whatever the points are.
     fn ranges(&self) -> (Range<f64>, Range<f64>) {
         let points = || self.lines.iter().flat_map(|line| &line.points).filter(|p| can_be_drawn(p));
@@ -185,12 +208,17 @@ impl Plot {
         };
         let (x0, x1) = range(&mut points().map(|p| p.0).chain(self.x_until).chain(self.x_from));
         let (y0, y1) = range(&mut points().map(|p| p.1));
-        let open = |low: f64, high: f64, air: f64| match (low.is_finite(), high - low) {
-            (false, _) => 0.0..1.0,
-            (true, width) if width <= 1e-9 * high.abs().max(low.abs()).max(1e-3) => low - 0.5..high + 0.5,
-            (true, width) => low - air * width..high + air * width,
-        };
         (open(x0, x1, 0.0), open(y0, y1, 0.05))
+    }
+}
+
+/// The range of an axis, with `air` on both sides as a share of its width; not empty, also where `low` is `high` or
+/// both are infinite, as there are no values.
+pub(super) fn open(low: f64, high: f64, air: f64) -> Range<f64> {
+    match (low.is_finite(), high - low) {
+        (false, _) => 0.0..1.0,
+        (true, width) if width <= 1e-9 * high.abs().max(low.abs()).max(1e-3) => low - 0.5..high + 0.5,
+        (true, width) => low - air * width..high + air * width,
     }
 }
 
@@ -207,7 +235,7 @@ pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Option<()>
 }
 
 /// `validation: 4.60 → 1.43 (lowest 1.41 at 550)`
-fn describe(line: &Line) -> String {
+pub(super) fn describe(line: &Line) -> String {
     let finite: Vec<_> = line.points.iter().filter(|p| can_be_drawn(p)).collect();
     let dropped = line.points.len() - finite.len();
     let note =
@@ -222,12 +250,12 @@ fn describe(line: &Line) -> String {
 
 /// `true` for a point that a plot has a place for. plotters looks for ticks for ever if the axis is astronomically
 /// long.
-fn can_be_drawn(point: &(f64, f64)) -> bool {
+pub(super) fn can_be_drawn(point: &(f64, f64)) -> bool {
     point.0.abs() < 1e12 && point.1.abs() < 1e12
 }
 
 /// Means of neighbouring points where there are too many; points that are not finite are left out.
-fn thin_out(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(super) fn thin_out(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite: Vec<_> = points.iter().copied().filter(can_be_drawn).collect();
     let size = finite.len().div_ceil(MAX_POINTS).max(1);
     let mean = |chunk: &[(f64, f64)]| {

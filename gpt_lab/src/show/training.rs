@@ -16,13 +16,16 @@ pub fn loss_curves(runs: &[(&str, &History)]) -> Picture {
         let line =
             |what: &str, points, stroke| Line { name: format!("{name}, {what}"), points, colour: *colour, stroke };
         lines.push(line("train", smoothed(&history.losses()), Stroke::Dashed));
-        lines.push(line("validation", history.validation_losses(), Stroke::Dots));
+        let validation = history.validation_losses();
+        if !validation.is_empty() {
+            lines.push(line("validation", validation, Stroke::Dots));
+        }
     }
     Plot { x_label: "step".into(), y_label: "loss (nats per token)".into(), lines, ..Plot::default() }.picture()
 }
 
-/// A listener for [`train`](crate::train::train) and [`train_ppo`](crate::align::train_ppo) that shows the run as it
-/// goes: progress, numbers, and the moving curves.
+/// A listener for [`train`](crate::train::train), [`train_ppo`](crate::align::train_ppo) and
+/// [`train_grpo`](crate::align::train_grpo) that shows the run as it goes: progress, numbers, and the moving curves.
 ///
 /// ```text
 /// train(&model, &data, &config, &mut show::LiveTraining::new())?
@@ -41,7 +44,7 @@ impl LiveTraining {
         LiveTraining { live: Live::new(), baseline: None, detailed: false, unit: "nats per token" }
     }
 
-    /// A dashed line to beat, such as the loss of a simpler model (of PPO, a score).
+    /// A dashed line to beat, such as the loss of a simpler model (of PPO a score, of GRPO a reward).
     pub fn with_baseline(self, name: &str, loss: f64) -> Self {
         LiveTraining { baseline: Some((name.to_string(), loss)), ..self }
     }
