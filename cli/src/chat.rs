@@ -19,8 +19,8 @@ const COMMANDS: &str = "  /voice NAME    let this voice answer        /all      
 
 fn notes() -> String {
     format!(
-        "Without --model it is the model in the box with the voices that the lessons made: base, sft, dpo, ppo, and \
-         their judge.\n\nWhile talking:\n{COMMANDS}"
+        "Without --model it is the model in the box with the voices that the lessons made: base, sft, bad_day, \
+         dpo, ppo, grpo, and their judge.\n\nWhile talking:\n{COMMANDS}"
     )
 }
 

@@ -293,8 +293,8 @@ fn a_chat_answers_line_by_line_and_survives_mistakes() {
     let mut child = lessons.spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"/all Who wrote Hamlet?\n").unwrap();
     let told = succeeds(child.wait_with_output().unwrap());
-    assert!(told.starts_with("Voices: base, sft, dpo, ppo. You talk to ppo"), "{told}");
-    assert_eq!(told.matches("(score ").count(), 4, "{told}");
+    assert!(told.starts_with("Voices: base, sft, bad_day, dpo, ppo, grpo. You talk to grpo"), "{told}");
+    assert_eq!(told.matches("(score ").count(), 6, "{told}");
     let missing = gpt_lab(&["chat", "--model", assets().join("gpt2_box").to_str().unwrap(), "--voice", "x=/no/such"]);
     assert!(!missing.status.success() && text(&missing.stderr).contains("/no/such"), "{}", text(&missing.stderr));
 }

@@ -10,10 +10,19 @@ use crate::data::Comparison;
 use crate::eval::{end_tokens, score_answers};
 use crate::generate::{GenerateConfig, Token, generate_with};
 use crate::gpt2::Gpt2;
-use crate::lora::Lora;
+use crate::lora::{Lora, merged};
 use crate::reward::ScoreModel;
 use crate::text::AnyTokenizer;
 use crate::{Error, Result, assets};
+
+/// The voices of the lessons, each with the lesson that made it.
+const VOICES: [(&str, &str); 5] = [
+    ("sft", "gpt2_lora_optimum"),
+    ("bad_day", "gpt2_dpo"),
+    ("dpo", "gpt2_dpo"),
+    ("ppo", "gpt2_ppo"),
+    ("grpo", "gpt2_grpo"),
+];
 
 /// One model, its voices, and the exchanges so far.
 #[derive(Debug, Clone)]
@@ -86,19 +95,26 @@ impl Chat {
         })
     }
 
-    /// The model in the box with the voices that the lessons made: `base`, `sft`, `dpo`, `ppo`, and their judge. The
-    /// results of the learner's own runs ([`assets::lesson`]) come before those that the lab brought along.
+    /// The model in the box with a voice for every stage of the lessons, `base`, `sft`, `bad_day`, `dpo`, `ppo` and
+    /// `grpo`, and their judge. The results of the learner's own runs ([`assets::lesson`]) come before those that the
+    /// lab brought along.
     ///
     /// # Errors
     /// [`Error::FileNotFound`] where the lab's files are not; those of loading.
     pub fn of_the_lessons() -> Result<Self> {
         let mut chat = Self::load(assets::path("gpt2_box")?)?;
-        let (dpo, ppo) = (assets::lesson("gpt2_dpo")?, assets::lesson("gpt2_ppo")?);
-        chat.add_voice("sft", &[dpo.join("start")])?;
-        chat.add_voice("dpo", &[dpo.join("start"), dpo.join("dpo")])?;
-        chat.add_voice("ppo", &[ppo.join("start"), ppo.join("ppo")])?;
-        let body = Gpt2::load(assets::path("gpt2_box")?)?;
-        chat.set_judge(load_judge(&body, assets::lesson("gpt2_reward_modeling")?.join("judge"))?);
+        for (voice, lesson) in VOICES {
+            let folder = assets::lesson(lesson)?;
+            let stages = match voice {
+                "sft" => vec!["masked"],
+                "bad_day" => vec!["masked", "bad_day"],
+                _ => vec!["masked", "bad_day", voice],
+            };
+            chat.add_voice(voice, &stages.iter().map(|stage| folder.join(stage)).collect::<Vec<_>>())?;
+        }
+        let folder = assets::lesson("gpt2_reward_modeling")?;
+        let body = merged(&Gpt2::load(assets::path("gpt2_box")?)?, &[folder.join("masked")])?;
+        chat.set_judge(load_judge(&body, folder.join("judge"))?);
         Ok(chat)
     }
 
@@ -141,7 +157,7 @@ impl Chat {
         let mut before: Vec<&Exchange> =
             self.said.iter().rev().filter(|one| one.voice == voice).take(self.memory).collect();
         before.reverse();
-        let told = |one: &Exchange| format!("{} {}\n\n", Comparison::prompt(&one.question), one.answer);
+        let told = |one: &Exchange| format!("{}{}\n\n", Comparison::prompt(&one.question), one.answer);
         before.into_iter().map(told).collect::<String>() + &Comparison::prompt(question)
     }
 
@@ -160,7 +176,10 @@ impl Chat {
         };
         self.lora.activate(&found.adapters)?;
         let prompt = self.prompt(voice, question);
-        let written = generate_with(self.lora.model(), &self.tokenizer, &prompt, &self.config, each)?;
+        // Other dice for every exchange, or all questions would share one row of them.
+        let seed = self.config.seed.wrapping_add(self.said.len() as u64);
+        let config = GenerateConfig { seed, ..self.config.clone() };
+        let written = generate_with(self.lora.model(), &self.tokenizer, &prompt, &config, each)?;
         let answer = first_answer(&written.continuation());
         let score = match &self.judge {
             Some(judge) => Some(score_answers(judge, &self.tokenizer, question, &[&answer])?[0]),
@@ -183,7 +202,7 @@ impl Chat {
 /// A model that has never learnt to stop goes on with a question of its own: what belongs to the answer ends before
 /// that.
 fn first_answer(text: &str) -> String {
-    text.split("\nQuestion:").next().unwrap_or_default().trim().to_string()
+    text.split("\n###").next().unwrap_or_default().trim().to_string()
 }
 
 /// A score model on this body from an adapter in PEFT's layout, merged into its weights.
@@ -269,9 +288,10 @@ mod tests {
             score: None,
         };
         chat.said = vec![exchange("base", "one"), exchange("dpo", "two"), exchange("base", "three")];
-        assert_eq!(chat.prompt("base", "four"), "Question: four\nAnswer:");
+        assert_eq!(chat.prompt("base", "four"), "### Instruction:\nfour\n\n### Response:\n");
         chat.memory = 1;
-        assert_eq!(chat.prompt("base", "four"), "Question: three\nAnswer: yes\n\nQuestion: four\nAnswer:");
-        assert_eq!(first_answer(" Paris.\n\nQuestion: and"), "Paris.");
+        let three = "### Instruction:\nthree\n\n### Response:\nyes\n\n";
+        assert_eq!(chat.prompt("base", "four"), format!("{three}### Instruction:\nfour\n\n### Response:\n"));
+        assert_eq!(first_answer(" Paris.\n\n### Instruction:\nand"), "Paris.");
     }
 }

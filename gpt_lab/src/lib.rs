@@ -10,7 +10,7 @@
 //! | [`data`] | corpora, windows and batches |
 //! | [`train`] | optimizer, the training loop, checkpoints |
 //! | [`generate`] | choosing the next token, one after another |
-//! | [`align`] | preferences (DPO) and reinforcement learning (PPO): losses, and what trains on them |
+//! | [`align`] | preferences (DPO) and reinforcement learning (PPO, GRPO): losses, and what trains on them |
 //! | [`chat`] | one model in several voices |
 //! | [`hub`] | files from the Hugging Face Hub, and its cache |
 //! | [`assets`] | the lab's own files |
@@ -51,18 +51,23 @@ pub use candle_nn;
 
 /// What a notebook imports in its first cell: `use gpt_lab::prelude::*;`
 pub mod prelude {
-    pub use crate::align::{ActorCritic, DpoModel, PpoConfig, Preferences, train_ppo};
+    pub use crate::align::{
+        ActorCritic, DpoModel, GrpoConfig, PpoConfig, Preferences, complete, draw_completions, train_grpo, train_ppo,
+    };
     pub use crate::data::{
         Batch, Comparison, Comparisons, Completion, Completions, Corpus, Examples, Instruction, Split, TokenPairs,
         Windows,
     };
-    pub use crate::eval::{AnswerRate, answer_kl, answer_rate, judge, score_answers, score_completions};
+    pub use crate::eval::{
+        AnswerRate, Check, Checker, Examiner, Mean, Paired, Share, answer_kl, answer_rate, distance, judge,
+        score_answers, score_completions,
+    };
     pub use crate::generate::{
         EarlyStopping, GenerateConfig, beam_search, generate, generate_ids, generate_many, generate_with, score,
     };
     pub use crate::gpt2::{Gpt2, Gpt2Config, Inspection, KvCache, grad_audit};
     pub use crate::hub::{Hub, Repo};
-    pub use crate::lora::{Lora, LoraConfig, Targets};
+    pub use crate::lora::{Lora, LoraConfig, Targets, merged};
     pub use crate::nn::Mlp;
     pub use crate::reward::ScoreModel;
     pub use crate::text::{AnyTokenizer, BpeTokenizer, CharTokenizer, StreamDecoder, Tokenizer};

@@ -10,8 +10,9 @@ type FittingCase = (&'static [usize], usize, usize, usize, usize, &'static str);
 pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<String>) -> Verdict {
     verdict("right: the last exchanges in their order, then the question", || {
         let said = [("a?", "one."), ("b?", "two."), ("c?", "three.")];
-        let (b, c) = ("Question: b?\nAnswer: two.\n\n", "Question: c?\nAnswer: three.\n\n");
-        let last = "Question: d?\nAnswer:";
+        let (b, c) =
+            ("### Instruction:\nb?\n\n### Response:\ntwo.\n\n", "### Instruction:\nc?\n\n### Response:\nthree.\n\n");
+        let last = "### Instruction:\nd?\n\n### Response:\n";
         for (count, memory, want, hint) in [
             (3, 0, last.to_string(), "no memory: the question alone"),
             (3, 1, format!("{c}{last}"), "the last exchange is the newest"),
@@ -22,7 +23,7 @@ pub fn check_prompt(prompt_of: impl Fn(&[(&str, &str)], usize, &str) -> Option<S
             ensure(got == want, || format!("with a memory of {memory} it is {got:?}, should be {want:?}: {hint}"))?;
         }
         let got = answer(prompt_of(&said[..1], 9, "d?"))?;
-        ensure(got.starts_with("Question: a?"), || format!("a memory longer than the talk gives {got:?}"))
+        ensure(got.starts_with("### Instruction:\na?"), || format!("a memory longer than the talk gives {got:?}"))
     })
 }
 
@@ -77,9 +78,13 @@ mod tests {
     #[test]
     fn the_usual_mistakes_are_named() {
         let reversed = |said: &[(&str, &str)], memory: usize, question: &str| {
-            let told: String =
-                said.iter().rev().take(memory).map(|(q, a)| format!("Question: {q}\nAnswer: {a}\n\n")).collect();
-            Some(format!("{told}Question: {question}\nAnswer:"))
+            let told: String = said
+                .iter()
+                .rev()
+                .take(memory)
+                .map(|(q, a)| format!("### Instruction:\n{q}\n\n### Response:\n{a}\n\n"))
+                .collect();
+            Some(format!("{told}### Instruction:\n{question}\n\n### Response:\n"))
         };
         assert!(check_prompt(reversed).to_string().contains("the older one first"));
         let with_gaps = |exchanges: &[usize], question: usize, free: usize, context: usize| {

@@ -66,6 +66,25 @@ pub fn check_slope(slope: impl Fn(f64, f64, f64) -> Option<f64>) -> Verdict {
     })
 }
 
+/// Exercise 4: the slope of `ln π(chosen)` by each logit, where π is their softmax.
+pub fn check_log_prob_slope(slope: impl Fn(&[f64], usize) -> Option<Vec<f64>>) -> Verdict {
+    verdict("right: what was done gets likelier, everything else a little less likely", || {
+        let third = 1.0 / 3.0;
+        let cases: [(&[f64], usize, &[f64], &str); 3] = [
+            (&[0.0, 0.0], 0, &[0.5, -0.5], "two equal logits: π is ½ each"),
+            (&[5.0, 5.0, 5.0], 2, &[-third, -third, 1.0 - third], "only differences of logits count"),
+            (&[3f64.ln(), 0.0], 1, &[-0.75, 0.75], "π is ¾ and ¼, and the second was chosen"),
+        ];
+        for (logits, chosen, want, hint) in cases {
+            let got = answer(slope(logits, chosen))?;
+            ensure(all_close(&got, want), || {
+                format!("log_prob_slope({logits:?}, {chosen}) is {got:?}, should be {want:?}: {hint}")
+            })?;
+        }
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +94,7 @@ mod tests {
         assert_eq!(check_token_rewards(|_, _, _, _| None), Verdict::Waiting);
         assert_eq!(check_advantages(|_, _, _, _| None), Verdict::Waiting);
         assert_eq!(check_slope(|_, _, _| None), Verdict::Waiting);
+        assert_eq!(check_log_prob_slope(|_, _| None), Verdict::Waiting);
     }
 
     #[test]
@@ -87,6 +107,11 @@ mod tests {
             Some((0..rewards.len()).map(|t| rewards[t] + gamma * next(t) - values[t]).collect())
         };
         assert!(check_advantages(no_lambda).to_string().contains("λ = 1"));
+        let probabilities = |logits: &[f64], _: usize| {
+            let sum: f64 = logits.iter().map(|x| x.exp()).sum();
+            Some(logits.iter().map(|x| x.exp() / sum).collect())
+        };
+        assert!(check_log_prob_slope(probabilities).to_string().contains("[0.5, 0.5], should be [0.5, -0.5]"));
         let both_sides = |ratio: f64, a: f64, c: f64| Some(if (ratio - 1.0).abs() > c { 0.0 } else { a });
         assert!(check_slope(both_sides).to_string().contains("come back"));
     }

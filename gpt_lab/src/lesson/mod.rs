@@ -9,6 +9,7 @@ pub mod char_gpt;
 pub mod chat;
 pub mod gpt2;
 pub mod gpt2_dpo;
+pub mod gpt2_grpo;
 pub mod gpt2_lora;
 pub mod gpt2_lora_optimum;
 pub mod gpt2_ppo;

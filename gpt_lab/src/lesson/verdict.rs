@@ -37,7 +37,7 @@ impl Verdict {
         Picture::of_html(text, html)
     }
 
-    /// Called by evcxr when a verdict is the last expression of a cell.
+    /// Called by the kernel, under evcxr's name, when a verdict is the last expression of a cell.
     pub fn evcxr_display(&self) {
         self.picture().evcxr_display();
     }
