@@ -29,7 +29,7 @@ LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/x-rust", 
 HASH = "gpt_lab_outputs_of"  # notebook metadata: what the committed outputs were made from
 CELL_TIMEOUT = 1800
 # What a lesson should take on two cores, and all of them together, in seconds.
-LESSON, LADDER = 360, 2400
+LESSON, LADDER = 300, 1800
 
 
 def lessons(readme):
@@ -116,7 +116,8 @@ def normalise(notebook):
             continue
         count += 1
         cell.execution_count = count
-        cell.outputs = [tidy(output, count) for output in merged(cell.outputs)]
+        outputs = [tidy(output, count) for output in merged(cell.outputs)]
+        cell.outputs = [output for output in outputs if output.get("text", True)]
     return notebook
 
 
@@ -142,8 +143,9 @@ def tidy(output, count):
 
 
 def final_lines(text):
-    """What remains of each line that a carriage return wrote over."""
-    return re.sub(r"[^\n]*\r(?!\n)", "", text.replace("\r\n", "\n"))
+    """What remains of each line that a carriage return wrote over, without what a kernel says that builds itself first."""
+    text = re.sub(r"[^\n]*\r(?!\n)", "", text.replace("\r\n", "\n"))
+    return re.sub(r"^building gpt_lab for the cells:.*\n", "", text, flags=re.MULTILINE)
 
 
 def write(notebook, path):
@@ -194,7 +196,9 @@ def ship():
              "Adapters in PEFT's layout for the model in the box (`../gpt2_box`), each saved by the notebook whose name its folder has,",
              "with that notebook's seeds, and put here by `python tools/notebooks.py --ship` after `make notebooks`. MIT or Apache-2.0.", "",
              *[f"- `{name}`" for name in adapters], "",
-             "`start` is the fine-tuned model that `dpo` and `ppo` began with; act together with it. `judge` belongs to a score model.", ""]
+             "The stages of one folder act together, one on top of the other: `masked` is lesson 5's fine-tuned model, `bad_day` is trained on it,",
+             "and `dpo`, `ppo`, `unleashed`, `grpo` and `distilled` each on both; `first` and `judge` belong to score models on `masked`.",
+             "`SEEDS.md` has the figures of the last lessons with other seeds.", ""]
     (SHIPPED / "PROVENANCE.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(adapters))
     return 0

@@ -20,7 +20,7 @@ def test_one_talks_to_two_voices(tmp_path):
         lab.stop()
     assert all("an empty line ends" in prompt for prompt in asked)
     said = talk.ok().stdout.splitlines()
-    assert said[0].startswith("dpo:") and "(score " in said[0], said
+    assert said[0].startswith("grpo:") and "(score " in said[0], said
     assert said[1].startswith("ppo:") and "(score " in said[1], said
-    assert said[2].startswith("nobody:") and "base, sft, dpo, ppo" in said[2], said
+    assert said[2].startswith("nobody:") and "base, sft, bad_day, dpo, ppo, grpo" in said[2], said
     assert said[-1] == "2 exchanges", said

@@ -225,6 +225,20 @@ CASES = (
         either("sum", says=r"(?m)^[01]$|lost"),
     ),
     case(
+        "A15k",
+        "a function takes the name of an older variable",
+        "let area = 3;",
+        cell("fn area(r: f64) -> f64 { r * r }\narea(2.0)", value="4.0", lost="area"),
+        cell("area(3.0)", value="9.0"),
+    ),
+    case(
+        "A15l",
+        "a constant takes the name of an older variable, a variable that of an older function",
+        "let steps = 3;\nfn rate() -> f64 { 0.5 }",
+        cell("#[allow(non_upper_case_globals)]\nconst steps: u64 = 7;\nlet rate = steps as f64;\nrate", value="7.0", lost="steps"),
+        cell("(steps, rate)", value="(7, 7.0)"),
+    ),
+    case(
         "F6i",
         "a panic before the move",
         'let words = vec![String::from("a")];',
