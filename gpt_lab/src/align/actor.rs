@@ -86,8 +86,8 @@ impl ActorCritic {
     /// dice.
     ///
     /// # Errors
-    /// [`Error::EmptyInput`] without completions, or for one whose prompt or answer is empty; those of
-    /// [`Gpt2::hidden`].
+    /// [`Error::EmptyInput`](crate::Error::EmptyInput) without completions, or for one whose prompt or answer is empty;
+    /// those of [`Gpt2::hidden`].
     pub fn forward(&self, completions: &[&Completion], pass: &mut Pass) -> Result<Evaluation> {
         let (logps, hidden) = answer_logps(self.policy.model(), completions, pass)?;
         let (n, l) = logps.dims2()?;
