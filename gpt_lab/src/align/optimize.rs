@@ -1,10 +1,10 @@
-//! What the loops of reinforcement learning share: prompts in random order, and a step of the optimizer that is
-//! checked.
+//! What the loops of reinforcement learning share: prompts in random order, the rows of a minibatch, a step of the
+//! optimizer that is checked, and the end of a run.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::train::{AdamW, AdamWOptions, Gradients, Tracker, clip_factor};
-use crate::{Param, Result, Rng};
+use crate::train::{AdamW, AdamWOptions, Event, Gradients, History, Listener, Stopped, Tracker, clip_factor};
+use crate::{Error, Param, Result, Rng};
 
 /// Prompts in random order, again and again.
 pub(super) struct PromptQueue<'a> {
@@ -15,8 +15,11 @@ pub(super) struct PromptQueue<'a> {
 }
 
 impl<'a> PromptQueue<'a> {
-    pub fn new(prompts: &'a [Vec<u32>], rng: Rng) -> Self {
-        PromptQueue { prompts, queue: Vec::new(), rng }
+    pub fn new(prompts: &'a [Vec<u32>], rng: Rng) -> Result<Self> {
+        if prompts.is_empty() {
+            return Err(Error::empty("the list of prompts"));
+        }
+        Ok(PromptQueue { prompts, queue: Vec::new(), rng })
     }
 
     /// The next `groups` prompts, each so many times, side by side.
@@ -32,6 +35,19 @@ impl<'a> PromptQueue<'a> {
         }
         next
     }
+}
+
+/// These rows of what a rollout has, `[N, L]`, cut to the width of the longest of them: `[n, width]`.
+pub(super) fn rows_of(all: &Tensor, rows: &[usize], width: usize) -> Result<Tensor> {
+    let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
+    Ok(all.index_select(&index, 0)?.narrow(1, 0, width)?.contiguous()?)
+}
+
+/// Notes why a run ended, and hands out its record.
+pub(super) fn end<R>(mut tracker: Tracker<R>, listener: &mut dyn Listener<R>) -> History<R> {
+    tracker.history.stopped = if tracker.is_over() { Stopped::Finished } else { Stopped::Interrupted };
+    tracker.tell(Event::Ended, listener);
+    tracker.history
 }
 
 /// AdamW without weight decay on clipped gradients, which must be finite and, at the first step, there at all.

@@ -70,21 +70,32 @@ fn logarithms(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 
 impl Listener<PpoRecord> for LiveTraining {
     fn on(&mut self, event: &Event, progress: &Progress<'_, PpoRecord>) {
-        if *event == Event::Started {
-            return; // nothing to draw before the first iteration
-        }
-        let runs = [("this run", progress.history)];
-        self.show(event, progress, |live| live.panels(panels(&runs, &PPO), progress, ppo_status(progress)));
+        self.iteration(event, progress, &PPO, ppo_status);
     }
 }
 
 impl Listener<GrpoRecord> for LiveTraining {
     fn on(&mut self, event: &Event, progress: &Progress<'_, GrpoRecord>) {
+        self.iteration(event, progress, &GRPO, grpo_status);
+    }
+}
+
+impl LiveTraining {
+    /// Shows the curves of a run and its numbers, from the first iteration on.
+    fn iteration<R>(
+        &mut self,
+        event: &Event,
+        progress: &Progress<'_, R>,
+        curves: &[(&'static str, Curve<R>)],
+        status: fn(&Progress<'_, R>) -> Vec<String>,
+    ) where
+        History<R>: std::fmt::Display,
+    {
         if *event == Event::Started {
             return; // nothing to draw before the first iteration
         }
         let runs = [("this run", progress.history)];
-        self.show(event, progress, |live| live.panels(panels(&runs, &GRPO), progress, grpo_status(progress)));
+        self.show(event, progress, |live| live.panels(panels(&runs, curves), progress, status(progress)));
     }
 }
 

@@ -8,13 +8,13 @@ use super::config::GrpoConfig;
 use super::history::GrpoRecord;
 use crate::align::actor::draw_completions;
 use crate::align::logps::{answer_logps, answer_mask, policy_logps, reference_logps};
-use crate::align::optimize::{PolicyOptimizer, PromptQueue};
+use crate::align::optimize::{PolicyOptimizer, PromptQueue, end, rows_of};
 use crate::align::ppo;
 use crate::core::stop;
 use crate::data::Completion;
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
-use crate::train::{Event, History, Listener, Stopped, Tracker, require_trainable};
+use crate::train::{Event, History, Listener, Tracker, require_trainable};
 use crate::{Error, Pass, Result, Rng};
 
 /// Streams of the seed, the same as PPO's: the order of the prompts, the completions, the order within an iteration,
@@ -89,9 +89,7 @@ pub fn train_grpo(
         run.tracker.record(record, tokens, began);
         run.tracker.tell(Event::Step, listener);
     }
-    run.tracker.history.stopped = if run.tracker.is_over() { Stopped::Finished } else { Stopped::Interrupted };
-    run.tracker.tell(Event::Ended, listener);
-    Ok(run.tracker.history)
+    Ok(end(run.tracker, listener))
 }
 
 /// The completions of one iteration, and what is learnt from them. Tensors are `[N, L]`, but for the advantages `[N,
@@ -152,16 +150,15 @@ struct GrpoRun<'a> {
 impl<'a> GrpoRun<'a> {
     fn begin(policy: &'a Lora<Gpt2>, prompts: &'a [Vec<u32>], config: &'a GrpoConfig) -> Result<Self> {
         config.check()?;
-        if prompts.is_empty() {
-            return Err(Error::empty("the list of prompts"));
-        }
+        let seed = Rng::new(config.seed);
+        let prompts = PromptQueue::new(prompts, seed.stream(PROMPTS))?;
         require_trainable(&policy.params())?;
-        let (params, seed) = (policy.params(), Rng::new(config.seed));
+        let params = policy.params();
         Ok(GrpoRun {
             tracker: Tracker::new(config.iterations, &params),
             policy,
             config,
-            prompts: PromptQueue::new(prompts, seed.stream(PROMPTS)),
+            prompts,
             optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
             completions: seed.stream(COMPLETIONS),
             order: seed.stream(ORDER),
@@ -188,11 +185,9 @@ impl<'a> GrpoRun<'a> {
         let completions: Vec<&Completion> = rows.iter().map(|&row| &group.completions[row]).collect();
         let (new, _) = answer_logps(self.policy.model(), &completions, &mut self.pass)?; // [n, l]
         let (n, width) = new.dims2()?;
-        let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
-        let of =
-            |all: &Tensor| -> Result<Tensor> { Ok(all.index_select(&index, 0)?.narrow(1, 0, width)?.contiguous()?) };
+        let of = |all: &Tensor| rows_of(all, rows, width);
         let (mask, old) = (of(&group.mask)?, of(&group.old)?);
-        let advantages = group.advantages.index_select(&index, 0)?.broadcast_as((n, width))?.contiguous()?;
+        let advantages = rows_of(&group.advantages, rows, 1)?.broadcast_as((n, width))?.contiguous()?;
         let clipped = ppo::policy_loss(&new, &old, &advantages, &mask, self.config.clip)?;
         let loss = if self.config.kl_weight > 0.0 {
             let kl = ppo::kl_penalty(&new, &of(&group.reference)?, &mask)?;

@@ -6,6 +6,7 @@ use super::config::PpoConfig;
 use super::losses::{self, Advantages, Clipped, TokenRewards};
 use crate::align::actor::{ActorCritic, Evaluation};
 use crate::align::logps::answer_mask;
+use crate::align::optimize::rows_of;
 use crate::data::Completion;
 use crate::{Error, Pass, Result};
 
@@ -103,9 +104,7 @@ impl Experience {
         let completions: Vec<&Completion> = rows.iter().map(|&row| &self.completions[row]).collect();
         let now = actor.forward(&completions, pass)?;
         let width = now.logps.dim(1)?;
-        let index = Tensor::new(rows.iter().map(|row| *row as u32).collect::<Vec<_>>(), &Device::Cpu)?;
-        let of =
-            |all: &Tensor| -> Result<Tensor> { Ok(all.index_select(&index, 0)?.narrow(1, 0, width)?.contiguous()?) };
+        let of = |all: &Tensor| rows_of(all, rows, width);
         let (mask, old_logps) = (of(&self.mask)?, of(&self.old.logps)?);
         let (advantages, returns) = (of(&self.advantages)?, of(&self.returns)?);
         Ok(Losses {

@@ -6,11 +6,11 @@ use super::config::PpoConfig;
 use super::experience::Experience;
 use super::history::PpoRecord;
 use crate::align::actor::ActorCritic;
-use crate::align::optimize::{PolicyOptimizer, PromptQueue};
+use crate::align::optimize::{PolicyOptimizer, PromptQueue, end};
 use crate::core::stop;
 use crate::data::Completion;
-use crate::train::{Event, History, Listener, Stopped, Tracker, require_trainable};
-use crate::{Error, Pass, Result, Rng};
+use crate::train::{Event, History, Listener, Tracker, require_trainable};
+use crate::{Pass, Result, Rng};
 
 /// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters'
 /// dropout.
@@ -73,7 +73,7 @@ pub fn train_ppo(
         run.tracker.record(record, experience.tokens(), began);
         run.tracker.tell(Event::Step, listener);
     }
-    Ok(run.end(listener))
+    Ok(end(run.tracker, listener))
 }
 
 /// The state of a run between two steps.
@@ -91,16 +91,15 @@ struct PpoRun<'a> {
 impl<'a> PpoRun<'a> {
     fn begin(actor: &'a ActorCritic, prompts: &'a [Vec<u32>], config: &'a PpoConfig) -> Result<Self> {
         config.check()?;
-        if prompts.is_empty() {
-            return Err(Error::empty("the list of prompts"));
-        }
+        let seed = Rng::new(config.seed);
+        let prompts = PromptQueue::new(prompts, seed.stream(PROMPTS))?;
         require_trainable(&actor.policy.params())?;
-        let (params, seed) = (actor.params(), Rng::new(config.seed));
+        let params = actor.params();
         Ok(PpoRun {
             tracker: Tracker::new(config.iterations, &params),
             actor,
             config,
-            prompts: PromptQueue::new(prompts, seed.stream(PROMPTS)),
+            prompts,
             optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
             completions: seed.stream(COMPLETIONS),
             order: seed.stream(ORDER),
@@ -122,14 +121,6 @@ impl<'a> PpoRun<'a> {
         (record.clip_fraction, record.approx_kl) = (losses.policy.clip_fraction, losses.approx_kl);
         record.optimizer_steps += 1;
         Ok(())
-    }
-
-    /// Notes why the run ended, and hands out its record.
-    fn end(mut self, listener: &mut dyn Listener<PpoRecord>) -> History<PpoRecord> {
-        let over = self.tracker.is_over();
-        self.tracker.history.stopped = if over { Stopped::Finished } else { Stopped::Interrupted };
-        self.tracker.tell(Event::Ended, listener);
-        self.tracker.history
     }
 }
 
