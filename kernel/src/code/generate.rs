@@ -29,7 +29,7 @@ use super::Range;
 use super::items::Items;
 use super::parse::{Code, Let};
 use super::source::{Origin, Source};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of the function of a cell in its shared object.
 pub const ENTRY: &str = "__gpt_lab_run";
@@ -332,28 +332,24 @@ impl Cell<'_> {
         before: usize,
         site: Option<u32>,
     ) {
-        let is_kept = |name: &str| !choices.not_kept.contains(&(name.to_owned(), site));
-        let mut seen = HashSet::new();
-        for binding in self.code.lets.iter().rev().filter(|binding| binding.end <= before) {
-            if seen.insert(binding.name.as_str()) && is_kept(&binding.name) {
-                let Let { name, closure, .. } = binding;
-                let value = match (closure, choices.closures.get(name)) {
-                    (Some(parameters), calls) => boxed(name, parameters, calls.copied().unwrap_or(Calls::Fn)),
-                    (None, _) => name.clone(),
-                };
-                let origin = Origin::Keep { name: name.clone(), site };
-                source.push(&format!("__gpt_lab.put({name:?}, {value});"), origin);
-                source.kernel("\n");
-            }
+        for Let { name, closure, .. } in self.made_before(before, site, choices) {
+            let value = match (closure, choices.closures.get(name)) {
+                (Some(parameters), calls) => boxed(name, parameters, calls.copied().unwrap_or(Calls::Fn)),
+                (None, _) => name.clone(),
+            };
+            put(source, name, &value, site);
         }
+        let is_hidden = |name: &str| self.code.lets.iter().any(|new| new.end <= before && new.name == name);
+        let is_kept = |name: &str| choices.keeps(name, site) && !is_hidden(name);
         for (name, _) in moved.iter().filter(|(name, known)| known.anew.is_none() && is_kept(name)) {
-            if seen.insert(name) {
-                let origin = Origin::Keep { name: (*name).clone(), site };
-                source.push(&format!("__gpt_lab.put({name:?}, {name});"), origin);
-                source.kernel("\n");
-            }
+            put(source, name, name, site);
         }
     }
+}
+
+fn put(source: &mut Source, name: &str, value: &str, site: Option<u32>) {
+    source.push(&format!("__gpt_lab.put({name:?}, {value});"), Origin::Keep { name: name.to_owned(), site });
+    source.kernel("\n");
 }
 
 fn take(source: &mut Source, name: &str, known: &Known) {

@@ -29,6 +29,11 @@ impl Choices {
     pub fn in_one_piece(&self) -> Choices {
         Choices { uncut: true, moved: self.moved.clone(), ..Choices::default() }
     }
+
+    /// True if a variable is kept at the end, or at the place of this number.
+    pub(super) fn keeps(&self, name: &str, site: Option<u32>) -> bool {
+        !self.not_kept.contains(&(name.to_owned(), site))
+    }
 }
 
 impl Cell<'_> {
@@ -95,7 +100,7 @@ impl Cell<'_> {
     fn stage(&self, source: &mut Source, choices: &Choices, moved: &[(&String, &Known)], stage: (usize, &Range)) {
         let (number, range) = stage;
         let site = self.first_stage() + number as u32;
-        let made = self.made_before(range.end, site, choices);
+        let made = self.made_before(range.end, Some(site), choices);
         let pattern = |binding: &&Let| format!("{}{}, ", if binding.is_mut { "mut " } else { "" }, binding.name);
         let patterns: String = made.iter().map(pattern).collect();
         source.kernel(&format!(
@@ -108,19 +113,17 @@ impl Cell<'_> {
             source.push(name, Origin::Keep { name: name.clone(), site: Some(site) });
             source.kernel(", ");
         }
-        source.kernel("))\n");
         source.kernel(
-            "}) { ::core::result::Result::Ok(__gpt_lab_values) => __gpt_lab_values, \
+            "))\n}) { ::core::result::Result::Ok(__gpt_lab_values) => __gpt_lab_values, \
              ::core::result::Result::Err(__gpt_lab_end) => {\n",
         );
     }
 
     /// The variables that the cell has made before a byte, the last of each name.
-    fn made_before(&self, end: usize, site: u32, choices: &Choices) -> Vec<&Let> {
-        let is_there = |name: &str| !choices.not_kept.contains(&(name.to_owned(), Some(site)));
+    pub(super) fn made_before(&self, end: usize, site: Option<u32>, choices: &Choices) -> Vec<&Let> {
         let mut seen = HashSet::new();
         let bindings = self.code.lets.iter().rev().filter(|binding| binding.end <= end);
-        bindings.filter(|binding| seen.insert(binding.name.as_str()) && is_there(&binding.name)).collect()
+        bindings.filter(|binding| seen.insert(binding.name.as_str()) && choices.keeps(&binding.name, site)).collect()
     }
 }
 
@@ -128,7 +131,7 @@ impl Cell<'_> {
 fn put_back(source: &mut Source, choices: &Choices, left: &[(&String, &Known)]) {
     for (name, known) in left {
         let old = format!("{OLD}{name}");
-        if known.anew.is_none() && !choices.not_kept.contains(&(old.clone(), None)) {
+        if known.anew.is_none() && choices.keeps(&old, None) {
             source.push(&format!("__gpt_lab.put_back({name:?}, {name});"), Origin::Keep { name: old, site: None });
             source.kernel("\n");
         }

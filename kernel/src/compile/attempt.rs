@@ -275,6 +275,12 @@ fn decide(
     if let Some(plain) = name.strip_prefix(OLD)
         && message.number() == "E0382"
     {
+        // Without `mut` it cannot get another value afterwards: no need to ask the compiler whether the end can keep it.
+        if !cell.variables.get(plain).is_some_and(|known| known.is_mut)
+            && !cell.code.lets.iter().any(|binding| binding.name == plain)
+        {
+            choices.not_kept.insert((plain.to_owned(), None));
+        }
         return choices.moved.insert(plain.to_owned(), moved_at).is_none();
     }
     if site.is_some_and(|site| cell.is_cut_at(site)) {
