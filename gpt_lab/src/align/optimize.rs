@@ -1,10 +1,28 @@
-//! What the loops of reinforcement learning share: prompts in random order, the rows of a minibatch, a step of the
-//! optimizer that is checked, and the end of a run.
+//! What the loops of reinforcement learning share: random streams, prompts in random order, the rows of a minibatch, a
+//! step of the optimizer that is checked, and the end of a run.
 
 use candle_core::{Device, Tensor};
 
 use crate::train::{AdamW, AdamWOptions, Event, Gradients, History, Listener, Stopped, Tracker, clip_factor};
 use crate::{Error, Param, Result, Rng};
+
+/// What a run draws at random, each from a stream of its own: changing one leaves the others as they are.
+pub(super) struct Streams {
+    /// The order of the prompts.
+    pub prompts: Rng,
+    pub completions: Rng,
+    /// The order of the rows within an iteration.
+    pub order: Rng,
+    /// Of the adapters.
+    pub dropout: Rng,
+}
+
+impl Streams {
+    pub fn of(seed: u64) -> Self {
+        let seed = Rng::new(seed);
+        Streams { prompts: seed.stream(1), completions: seed.stream(2), order: seed.stream(3), dropout: seed.stream(4) }
+    }
+}
 
 /// Prompts in random order, again and again.
 pub(super) struct PromptQueue<'a> {

@@ -275,7 +275,7 @@ fn decide(
     if let Some(plain) = name.strip_prefix(OLD)
         && message.number() == "E0382"
     {
-        // Without `mut` it cannot get another value afterwards: no need to ask the compiler whether the end can keep it.
+        // Without `mut` it cannot get another value afterwards: no need to ask the compiler whether it can be kept.
         if !cell.variables.get(plain).is_some_and(|known| known.is_mut)
             && !cell.code.lets.iter().any(|binding| binding.name == plain)
         {

@@ -8,7 +8,7 @@ use super::config::GrpoConfig;
 use super::history::GrpoRecord;
 use crate::align::actor::draw_completions;
 use crate::align::logps::{answer_logps, answer_mask, policy_logps, reference_logps};
-use crate::align::optimize::{PolicyOptimizer, PromptQueue, end, rows_of};
+use crate::align::optimize::{PolicyOptimizer, PromptQueue, Streams, end, rows_of};
 use crate::align::ppo;
 use crate::core::stop;
 use crate::data::Completion;
@@ -17,12 +17,6 @@ use crate::lora::Lora;
 use crate::train::{Event, History, Listener, Tracker, require_trainable};
 use crate::{Error, Pass, Result, Rng};
 
-/// Streams of the seed, the same as PPO's: the order of the prompts, the completions, the order within an iteration,
-/// the adapters' dropout.
-const PROMPTS: u64 = 1;
-const COMPLETIONS: u64 = 2;
-const ORDER: u64 = 3;
-const DROPOUT: u64 = 4;
 /// Beside a standard deviation, so that it is never divided by 0.
 const EPSILON: f32 = 1e-4;
 
@@ -150,8 +144,8 @@ struct GrpoRun<'a> {
 impl<'a> GrpoRun<'a> {
     fn begin(policy: &'a Lora<Gpt2>, prompts: &'a [Vec<u32>], config: &'a GrpoConfig) -> Result<Self> {
         config.check()?;
-        let seed = Rng::new(config.seed);
-        let prompts = PromptQueue::new(prompts, seed.stream(PROMPTS))?;
+        let streams = Streams::of(config.seed);
+        let prompts = PromptQueue::new(prompts, streams.prompts)?;
         require_trainable(&policy.params())?;
         let params = policy.params();
         Ok(GrpoRun {
@@ -160,9 +154,9 @@ impl<'a> GrpoRun<'a> {
             config,
             prompts,
             optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
-            completions: seed.stream(COMPLETIONS),
-            order: seed.stream(ORDER),
-            pass: Pass::train_adapters(seed.stream(DROPOUT)),
+            completions: streams.completions,
+            order: streams.order,
+            pass: Pass::train_adapters(streams.dropout),
         })
     }
 

@@ -6,18 +6,12 @@ use super::config::PpoConfig;
 use super::experience::Experience;
 use super::history::PpoRecord;
 use crate::align::actor::ActorCritic;
-use crate::align::optimize::{PolicyOptimizer, PromptQueue, end};
+use crate::align::optimize::{PolicyOptimizer, PromptQueue, Streams, end};
 use crate::core::stop;
 use crate::data::Completion;
 use crate::train::{Event, History, Listener, Tracker, require_trainable};
 use crate::{Pass, Result, Rng};
 
-/// Streams of the seed: the order of the prompts, the completions, the order within an iteration, the adapters'
-/// dropout.
-const PROMPTS: u64 = 1;
-const COMPLETIONS: u64 = 2;
-const ORDER: u64 = 3;
-const DROPOUT: u64 = 4;
 /// The steps of an iteration end at so many times the target.
 const TOO_FAR: f64 = 1.5;
 
@@ -28,9 +22,11 @@ const TOO_FAR: f64 = 1.5;
 /// policy as it is then; an iteration that was begun leaves no record.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for impossible settings, [`Error::EmptyInput`] without prompts; [`Error::NoGradient`] if
-/// something that should train is out of reach; [`Error::NotFinite`] for a score, loss or gradient that is no number:
-/// the weights are then those of the step before; those of `reward`.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for impossible settings;
+/// [`Error::EmptyInput`](crate::Error::EmptyInput) without prompts;
+/// [`Error::NoGradient`](crate::Error::NoGradient) if something that should train is out of reach;
+/// [`Error::NotFinite`](crate::Error::NotFinite) for a score, loss or gradient that is no number: the weights are then
+/// those of the step before; those of `reward`.
 pub fn train_ppo(
     actor: &ActorCritic,
     prompts: &[Vec<u32>],
@@ -91,8 +87,8 @@ struct PpoRun<'a> {
 impl<'a> PpoRun<'a> {
     fn begin(actor: &'a ActorCritic, prompts: &'a [Vec<u32>], config: &'a PpoConfig) -> Result<Self> {
         config.check()?;
-        let seed = Rng::new(config.seed);
-        let prompts = PromptQueue::new(prompts, seed.stream(PROMPTS))?;
+        let streams = Streams::of(config.seed);
+        let prompts = PromptQueue::new(prompts, streams.prompts)?;
         require_trainable(&actor.policy.params())?;
         let params = actor.params();
         Ok(PpoRun {
@@ -101,9 +97,9 @@ impl<'a> PpoRun<'a> {
             config,
             prompts,
             optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
-            completions: seed.stream(COMPLETIONS),
-            order: seed.stream(ORDER),
-            pass: Pass::train_adapters(seed.stream(DROPOUT)),
+            completions: streams.completions,
+            order: streams.order,
+            pass: Pass::train_adapters(streams.dropout),
         })
     }
 
