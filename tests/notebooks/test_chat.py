@@ -5,7 +5,7 @@ import re
 import pytest
 
 from exercises import check_exercises
-from reading import checked, number, numbers
+from reading import checked, duels, number, numbers
 
 # Each claim of the prose, and the cell (check:NAME) whose output carries it.
 CLAIMS = {
@@ -62,16 +62,6 @@ def intervals(lesson):
     """Writer → the intervals of greedy and drawn."""
     rows = checked(lesson, "table").strip().splitlines()[1:]
     return {row[:15].strip(): [tuple(map(float, pair)) for pair in re.findall(r"\((\d+)–(\d+)\)", row)] for row in rows}
-
-
-def duels(lesson, name):
-    """(old, new, how) → (wins, losses, p)."""
-    found = {}
-    for line in checked(lesson, name).strip().splitlines():
-        who, result = re.split(r": +", line, maxsplit=1)
-        wins, losses, _, p = numbers(result)
-        found[who] = wins, losses, p
-    return found
 
 
 def test_every_claim_has_its_cell(lesson):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from exercises import check_exercises
-from reading import checked, number, numbers
+from reading import checked, duels, number, numbers, points
 
 # What the prose says, and the cell (its tag) that carries it. Every cell has a test below.
 CLAIMS = {
@@ -51,27 +51,11 @@ def test_every_claim_has_its_cell(lesson):
         assert checked(lesson, tag).strip(), tag
 
 
-def percent(lesson, tag, after):
-    """The percentage behind these words."""
-    return number(lesson, tag, after=after)
-
-
 def line(lesson, tag, begins):
     """The numbers of the line that begins so, without those of its beginning."""
     found = [text for text in checked(lesson, tag).splitlines() if text.startswith(begins)]
     assert len(found) == 1, f"{len(found)} lines begin with {begins!r} in check:{tag}"
     return numbers(found[0][len(begins):])
-
-
-def paired(lesson, tag, name):
-    """Wins, losses and the p of the sign test."""
-    wins, losses, _draws, p = line(lesson, tag, f"{name}: ")
-    return wins, losses, p
-
-
-def signed(text):
-    """Numbers whose minus may be the typographic one."""
-    return numbers(text.replace("−", "-"))
 
 
 def test_the_introduction_is_more_than_half_of_the_tokens(lesson):
@@ -85,7 +69,7 @@ def test_the_exam_is_that_of_the_other_lessons(lesson):
 
 
 def test_sft_answers_and_draws_worse(lesson):
-    greedy, drawn = percent(lesson, "exam-sft", "sft, greedy: "), percent(lesson, "exam-sft", "sft, drawn: ")
+    greedy, drawn = number(lesson, "exam-sft", "sft, greedy: "), number(lesson, "exam-sft", "sft, drawn: ")
     assert greedy > 65 and 40 < drawn < greedy - 8
 
 
@@ -97,7 +81,7 @@ def test_pairs_and_rows_belong_together(lesson):
 
 def test_bad_day_still_knows_but_seldom_says_it(lesson):
     assert "finished" in checked(lesson, "bad-day")
-    share = {who: percent(lesson, "exam-before", f"{who}: ") for who in ("sft, drawn", "bad day, greedy", "bad day, drawn")}
+    share = {who: number(lesson, "exam-before", f"{who}: ") for who in ("sft, drawn", "bad day, greedy", "bad day, drawn")}
     assert share["bad day, greedy"] > 55
     assert share["bad day, drawn"] < 40 and share["bad day, drawn"] < share["sft, drawn"] - 20
 
@@ -141,16 +125,8 @@ def test_by_loss_and_accuracy_the_first_try_is_well(lesson):
     assert number(lesson, "first-try", after="accuracy ") > 80
 
 
-def curve(lesson, tag, name):
-    """The points of a line in the plain form of show::xy."""
-    found = re.search(rf"^{re.escape(name)}: (.*)$", checked(lesson, tag), re.MULTILINE)
-    assert found, f"no line {name!r} in check:{tag}"
-    values = signed(found[1])
-    return list(zip(values[::2], values[1::2]))
-
-
 def test_the_preferred_answers_become_less_likely(lesson):
-    preferred, other = curve(lesson, "displacement", "preferred"), curve(lesson, "displacement", "other")
+    preferred, other = points(lesson, "displacement", "preferred"), points(lesson, "displacement", "other")
     assert preferred[0] == other[0] == (0, 0) and preferred[-1][0] == 120
     assert preferred[-1][1] < -1
     assert all(low < high for (_, high), (_, low) in zip(preferred[1:], other[1:]))
@@ -159,14 +135,14 @@ def test_the_preferred_answers_become_less_likely(lesson):
 def sweep(lesson, begins, tag="sweep"):
     """preferred, other, KL, drawn and greedy share of a line."""
     text = next(text for text in checked(lesson, tag).splitlines() if text.startswith(begins))[len(begins):]
-    preferred, other = signed(text)[:2]
-    shares = [signed(text.split(word, 1)[1])[0] for word in ("KL ", "drawn ", "greedy ")]
+    preferred, other = numbers(text)[:2]
+    shares = [numbers(text.split(word, 1)[1])[0] for word in ("KL ", "drawn ", "greedy ")]
     return (preferred, other, *shares)
 
 
 def test_a_small_price_goes_too_far(lesson):
     long, short, dear = (sweep(lesson, f"β {name} steps: ") for name in ("0.1, 120", "0.1, 40", "1, 120"))
-    known = signed(checked(lesson, "sweep").split("bad day: drawn ")[1].split("greedy ")[1])[0]
+    known = numbers(checked(lesson, "sweep").split("bad day: drawn ")[1].split("greedy ")[1])[0]
     for name, run in (("long", long), ("short", short)):
         assert run[0] < -1, f"{name}: preferred answers"
         assert run[2] > 10 and run[2] > 2 * dear[2], f"{name}: KL"
@@ -175,8 +151,8 @@ def test_a_small_price_goes_too_far(lesson):
 
 
 def test_with_the_extra_term_the_preferred_answers_rise(lesson):
-    assert curve(lesson, "after", "β 0.3, with the extra term")[-1][1] > 0
-    assert curve(lesson, "after", "β 0.1, without")[-1][1] < 0
+    assert points(lesson, "after", "β 0.3, with the extra term")[-1][1] > 0
+    assert points(lesson, "after", "β 0.1, without")[-1][1] < 0
     assert number(lesson, "training", after="pairs: loss ") < 0.6 and number(lesson, "training", after="accuracy ") > 75
 
 
@@ -188,11 +164,11 @@ def test_the_cure_is_as_good_as_a_high_price(lesson):
 
 def test_it_ranks_the_reasons_that_it_was_trained_on(lesson):
     for reason in ("truth", "on_topic", "to_the_point", "politeness", "answers_at_all"):
-        assert percent(lesson, "by-reason", f"{reason}: ") > 75, reason
+        assert number(lesson, "by-reason", f"{reason}: ") > 75, reason
 
 
 def test_drawn_answers_gain_more_than_greedy_ones(lesson):
-    share = {f"{who}, {how}": percent(lesson, "exam-after", f"{who}, {how}: ") for who in ("bad day", "dpo") for how in ("greedy", "drawn")}
+    share = {f"{who}, {how}": number(lesson, "exam-after", f"{who}, {how}: ") for who in ("bad day", "dpo") for how in ("greedy", "drawn")}
     assert share["dpo, drawn"] > share["bad day, drawn"] + 20
     assert share["dpo, greedy"] > share["bad day, greedy"] + 5
     gain = {how: share[f"dpo, {how}"] - share[f"bad day, {how}"] for how in ("greedy", "drawn")}
@@ -200,9 +176,9 @@ def test_drawn_answers_gain_more_than_greedy_ones(lesson):
 
 
 def test_it_wins_question_by_question(lesson):
-    wins, losses, p = paired(lesson, "wins", "drawn")
+    wins, losses, p = duels(lesson, "wins")["drawn"]
     assert wins > 3 * losses and p < 1e-6
-    wins, losses, p = paired(lesson, "wins", "greedy")
+    wins, losses, p = duels(lesson, "wins")["greedy"]
     assert wins > 2 * losses and p < 1e-3, "in greedy answers, too"
 
 
@@ -223,11 +199,11 @@ def test_most_of_the_gain_is_in_answers_that_name_the_fact(lesson):
 def test_what_no_pair_speaks_of_stays(lesson):
     before, after = (fault(lesson, "twice", who) for who in ("bad day", "dpo"))
     assert before > 1 and before / 3 < after < 3 * before
-    assert 25 < percent(lesson, "by-reason", "says_it_twice: ") < 75
+    assert 25 < number(lesson, "by-reason", "says_it_twice: ") < 75
 
 
 def test_the_judge_that_was_not_asked_agrees(lesson):
-    before, after = (signed(checked(lesson, "scores").split(f"{who}: score ")[1])[:2] for who in ("bad day", "dpo"))
+    before, after = (numbers(checked(lesson, "scores").split(f"{who}: score ")[1])[:2] for who in ("bad day", "dpo"))
     assert before[0] == pytest.approx(0, abs=0.01)
     assert after[0] - after[1] > 0.2
 
@@ -238,7 +214,7 @@ def test_the_policy_is_sharper(lesson):
 
 
 def test_temperature_alone_does_much(lesson):
-    rows = [signed(text) for text in checked(lesson, "temperature").splitlines() if text.startswith("T = ")]
+    rows = [numbers(text) for text in checked(lesson, "temperature").splitlines() if text.startswith("T = ")]
     assert [row[0] for row in rows] == [0, 0.3, 0.5, 1]
     old, new = ([row[at] for row in rows] for at in (1, 5))  # share, interval, n of the one and of the other
     assert old[0] > old[-1] + 25, "bad day, greedy and at 1"
@@ -247,7 +223,7 @@ def test_temperature_alone_does_much(lesson):
 
 
 def test_what_temperature_does_and_what_is_left(lesson):
-    total, alone, left = (signed(checked(lesson, "left").split(words)[1])[:2] for words in ("both drawn: ", "greedy: ", "both greedy: "))
+    total, alone, left = (numbers(checked(lesson, "left").split(words)[1])[:2] for words in ("both drawn: ", "greedy: ", "both greedy: "))
     assert total[0] - total[1] > 20 and alone[0] - alone[1] > 25
     assert alone[0] > total[0] - 3, "temperature alone gives as much as DPO to drawn answers"
     assert 6 < left[0] < 16 and left[0] - left[1] > 2, "about ten points, the interval is far from zero"

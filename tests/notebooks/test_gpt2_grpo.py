@@ -3,7 +3,7 @@
 import pytest
 
 from exercises import check_exercises
-from reading import checked, number, numbers
+from reading import checked, duels, number, numbers, points
 
 # The cell (its tag) that carries a claim of the text.
 CLAIMS = {
@@ -39,27 +39,10 @@ def lesson(executed):
     return executed("gpt2_grpo")
 
 
-def percent(lesson, tag, after):
-    """The first share in a cell after these words; a line of `show::shares` has a bar between name and number."""
-    return number(lesson, tag, after=after)
-
-
-def duel(lesson, tag, after):
-    """Wins and losses of a line such as `drawn: 244 wins, 11 losses, …`."""
-    wins, losses = numbers(checked(lesson, tag).split(after, 1)[1])[:2]
-    return wins, losses
-
-
 def rounds(lesson, name):
     """The means of rounds 1–10, 21–30 and 51–60."""
     line = next(line for line in checked(lesson, "rounds").splitlines() if line.startswith(name))
     return [numbers(part)[0] for part in line.split(": ")[1:]]
-
-
-def curve(lesson, name):
-    """The values of a line of `show::xy`."""
-    line = next(line for line in checked(lesson, "pass-at-k-after").splitlines() if line.startswith(f"{name}: "))
-    return numbers(line.split(": ", 1)[1])[1::2]
 
 
 @pytest.mark.parametrize("tag", CLAIMS)
@@ -83,7 +66,7 @@ def test_false_sentences_pass_the_checker(lesson):
 
 
 def test_the_bad_day_knows_more_than_it_says(lesson):
-    greedy, drawn = percent(lesson, "start", "greedy: "), percent(lesson, "start", "drawn:  ")
+    greedy, drawn = number(lesson, "start", "greedy: "), number(lesson, "start", "drawn:  ")
     assert 15 < drawn < 33, "about one case in five"
     assert greedy > drawn + 30
 
@@ -98,18 +81,18 @@ def test_advantages_by_hand_are_the_crates(lesson):
 
 
 def test_some_groups_teach_nothing(lesson):
-    wrong, mixed, right = (percent(lesson, "kinds", name) for name in ("all wrong", "mixed", "all right"))
+    wrong, mixed, right = (number(lesson, "kinds", name) for name in ("all wrong", "mixed", "all right"))
     assert wrong + mixed + right == pytest.approx(100, abs=0.2)
     assert wrong > 8 and 50 < mixed < 92 and right < 10
 
 
 def test_a_right_one_among_eight(lesson):
-    at = {k: percent(lesson, "pass-at-k", f"pass@{k}: ") for k in (1, 2, 4, 8)}
+    at = {k: number(lesson, "pass-at-k", f"pass@{k}: ") for k in (1, 2, 4, 8)}
     assert at[1] < at[2] < at[4] < at[8]
     assert at[8] > 2 * at[1]
     equally_hard = 100 * (1 - (1 - at[1] / 100) ** 8)
     assert at[8] < equally_hard, "hard questions"
-    assert at[8] == pytest.approx(100 - percent(lesson, "kinds", "all wrong"), abs=0.6)
+    assert at[8] == pytest.approx(100 - number(lesson, "kinds", "all wrong"), abs=0.6)
 
 
 def test_with_one_pass_it_is_reinforce(lesson):
@@ -137,10 +120,10 @@ def test_the_curves_go_where_the_text_says(lesson):
 
 
 def test_both_exams_rise_and_the_drawn_one_far_more(lesson):
-    gain = {how: percent(lesson, "exams", f"GRPO, {how}") - percent(lesson, "exams", f"bad day, {how}") for how in ("drawn", "greedy")}
+    gain = {how: number(lesson, "exams", f"GRPO, {how}") - number(lesson, "exams", f"bad day, {how}") for how in ("drawn", "greedy")}
     assert gain["drawn"] > 30 and gain["greedy"] > 5, gain
     for how in ("drawn", "greedy"):
-        wins, losses = duel(lesson, "paired", f"{how}:")
+        wins, losses, _p = duels(lesson, "paired")[how]
         assert wins > 2.5 * losses, how
     assert "n = 500" in checked(lesson, "exams")
 
@@ -162,7 +145,7 @@ def test_what_earns_nothing_becomes_rarer(lesson):
 
 
 def test_the_hole_is_not_a_habit(lesson):
-    before, after, greedy = (percent(lesson, "strangers", name) for name in ("bad day, drawn", "GRPO, drawn", "GRPO, greedy"))
+    before, after, greedy = (number(lesson, "strangers", name) for name in ("bad day, drawn", "GRPO, drawn", "GRPO, greedy"))
     assert after < 20 and greedy < 10
     line = {line.split("  ")[0].strip(): line for line in checked(lesson, "strangers").splitlines()[:3]}
     low, high = (numbers(line[name].split("(")[1].replace("–", " "))[:2] for name in ("bad day, drawn", "GRPO, drawn"))
@@ -170,9 +153,9 @@ def test_the_hole_is_not_a_habit(lesson):
 
 
 def test_a_lower_temperature_does_as_well_for_the_drawn_answers(lesson):
-    at = {name: percent(lesson, "temperature", f"{name}:") for name in ("bad day at temperature 0.5", "bad day, greedy", "GRPO, drawn", "GRPO, greedy")}
+    at = {name: number(lesson, "temperature", f"{name}:") for name in ("bad day at temperature 0.5", "bad day, greedy", "GRPO, drawn", "GRPO, greedy")}
     assert -5 < at["bad day, greedy"] - at["GRPO, drawn"] < 15, at
-    assert at["bad day, greedy"] > at["bad day at temperature 0.5"] > percent(lesson, "start", "drawn:  ") + 15, at
+    assert at["bad day, greedy"] > at["bad day at temperature 0.5"] > number(lesson, "start", "drawn:  ") + 15, at
     assert at["GRPO, greedy"] > at["bad day, greedy"] + 5, at
     before, after = numbers(checked(lesson, "temperature").split("token: ")[1])[:2]
     assert after < 0.7 * before, "sharper"
@@ -180,22 +163,22 @@ def test_a_lower_temperature_does_as_well_for_the_drawn_answers(lesson):
 
 
 def test_a_part_of_it_undoes_the_bad_day(lesson):
-    wins, losses = duel(lesson, "sft", "GRPO against sft, greedy:")
+    wins, losses, _p = duels(lesson, "sft")["GRPO against sft, greedy"]
     assert wins > 1.2 * losses, "ahead"
-    wins, losses = duel(lesson, "sft", "GRPO against sft, drawn:")
+    wins, losses, _p = duels(lesson, "sft")["GRPO against sft, drawn"]
     assert 0.6 < wins / losses < 1.8, "about where it was"
-    assert percent(lesson, "sft", "sft, greedy: ") > percent(lesson, "start", "greedy: "), "a part of the gain undoes it"
+    assert number(lesson, "sft", "sft, greedy: ") > number(lesson, "start", "greedy: "), "a part of the gain undoes it"
 
 
 def test_best_of_n_distillation_comes_far_and_stays_behind(lesson):
     written, questions = numbers(checked(lesson, "kept"))
     assert written == 3200 and 130 < questions < 200
-    start, grpo, distilled = percent(lesson, "start", "drawn:  "), percent(lesson, "exams", "GRPO, drawn"), percent(lesson, "three", "distilled, drawn:  ")
+    start, grpo, distilled = number(lesson, "start", "drawn:  "), number(lesson, "exams", "GRPO, drawn"), number(lesson, "three", "distilled, drawn:  ")
     assert distilled - start > 0.5 * (grpo - start)
-    assert abs(distilled - percent(lesson, "temperature", "0.5: ")) < 12
+    assert abs(distilled - number(lesson, "temperature", "0.5: ")) < 12
     assert 0.3 < number(lesson, "three", after="bad day: ") / number(lesson, "temperature", after="bad day: ") < 2.5
     for how in ("drawn", "greedy"):
-        wins, losses = duel(lesson, "duels", f"GRPO against distilled, {how}:")
+        wins, losses, _p = duels(lesson, "duels")[f"GRPO against distilled, {how}"]
         assert wins > 1.3 * losses, how
 
 
@@ -209,9 +192,9 @@ def test_the_answers_are_counted(lesson):
 def test_variety_is_the_price(lesson):
     before, after = (numbers(side)[0] for side in checked(lesson, "different").split(":")[1].split("→"))
     assert after < before - 1
-    assert percent(lesson, "after-kinds", "all wrong") < percent(lesson, "kinds", "all wrong")
-    assert percent(lesson, "after-kinds", "all right") > percent(lesson, "kinds", "all right") + 10
-    old, new = curve(lesson, "bad day"), curve(lesson, "GRPO")
+    assert number(lesson, "after-kinds", "all wrong") < number(lesson, "kinds", "all wrong")
+    assert number(lesson, "after-kinds", "all right") > number(lesson, "kinds", "all right") + 10
+    old, new = ([share for _k, share in points(lesson, "pass-at-k-after", who)] for who in ("bad day", "GRPO"))
     assert len(old) == len(new) == 8 and all(b > a for a, b in zip(old, new)), "the curves do not meet"
     assert new[0] - old[0] > new[7] - old[7] + 10, "one answer gains most"
 

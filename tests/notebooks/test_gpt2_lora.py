@@ -13,10 +13,6 @@ def lesson(executed):
     return executed("gpt2_lora")
 
 
-def percent(lesson, name, after):
-    return number(lesson, name, after=after)
-
-
 def test_windows_and_prompts_by_hand_are_the_crates(lesson):
     assert checked(lesson, "same-prompt").splitlines()[0].endswith("true")
     assert checked(lesson, "same-windows").strip().endswith("true")
@@ -27,7 +23,7 @@ def test_the_chapters_count(lesson):
 
 
 def test_the_base_does_not_answer(lesson):
-    assert percent(lesson, "base-rate", "base: ") < 20
+    assert number(lesson, "base-rate", "base: ") < 20
 
 
 def test_one_rate_of_the_sweep_collapses_and_the_others_learn(lesson):
@@ -40,7 +36,7 @@ def test_the_collapsed_run_is_worse_than_doing_nothing(lesson):
     text = checked(lesson, "collapsed")
     last, best = (float(re.search(pattern, text)[1]) for pattern in (r", validation ([\d.]+) \(", r"best ([\d.]+) at step 0"))
     assert last > best + 0.5, text
-    assert percent(lesson, "collapsed-rate", "collapsed: ") < 5
+    assert number(lesson, "collapsed-rate", "collapsed: ") < 5
 
 
 def test_the_base_is_whole_behind_the_ruined_adapter(lesson):
@@ -58,8 +54,8 @@ def test_gradients_tell_the_two_runs_apart(lesson):
 
 
 def test_more_room_gives_more_answers(lesson):
-    base, mended = percent(lesson, "base-rate", "base: "), percent(lesson, "mended-rate", "mended: ")
-    roomy = percent(lesson, "roomy-rate", "projections: ")
+    base, mended = number(lesson, "base-rate", "base: "), number(lesson, "mended-rate", "mended: ")
+    roomy = number(lesson, "roomy-rate", "projections: ")
     assert base + 5 < mended < roomy, (base, mended, roomy)
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from exercises import check_exercises
-from reading import checked, number, numbers
+from reading import bars, checked, number, numbers
 
 CLAIMS = {
     "ties and over-long rows are counted; half of the held-out pairs are about new facts": "data",
@@ -49,16 +49,10 @@ def lesson(executed):
     return executed("gpt2_reward_modeling")
 
 
-def shares(lesson, name):
-    """The bars of `show::shares` in the output of `check:NAME`, in per cent: value, low, high."""
-    bar = re.compile(r"^ *(\S.*?) +█* *([\d.]+) % \((\d+)–(\d+) %", re.MULTILINE)
-    return {found[1]: tuple(map(float, found.groups()[1:])) for found in bar.finditer(checked(lesson, name))}
-
-
 def panel(lesson, name, panel, group):
     """The y values of a group in a panel of `show::frontier`, in their order."""
     points = [line.split(": ")[2] for line in checked(lesson, name).splitlines() if line.startswith(f"{panel}: {group},")]
-    return [numbers(point.replace("−", "-"))[0] for point in points]
+    return [numbers(point)[0] for point in points]
 
 
 def test_every_claim_has_its_cell(lesson):
@@ -83,7 +77,7 @@ def test_every_reason_is_shown_and_counted(lesson):
 
 def test_three_ifs_judge_four_in_five(lesson):
     assert 77 < number(lesson, "three-ifs", after="pairs: ") < 83
-    found = shares(lesson, "three-ifs")
+    found = bars(lesson, "three-ifs")
     assert all(found[reason][0] > 95 for reason in SURFACE)
     assert all(40 < found[reason][0] < 60 for reason in ("truth", "on_topic"))
 
@@ -122,7 +116,7 @@ def test_it_learns_to_judge(lesson):
 
 
 def test_what_needs_knowledge_is_harder_than_what_is_on_the_surface(lesson):
-    found = shares(lesson, "by-reason")
+    found = bars(lesson, "by-reason")
     assert list(found) == list(REASONS)
     assert all(found[reason][0] > 98 for reason in (*SURFACE, "says_it_twice")), found
     assert 60 < found["truth"][0] < found["on_topic"][0] < 97, found
@@ -135,13 +129,13 @@ def test_the_judge_beats_three_ifs_by_some_points(lesson):
 
 
 def test_new_facts_are_more_than_a_coin(lesson):
-    found = shares(lesson, "new-facts")
+    found = bars(lesson, "new-facts")
     assert found["truth, new facts"][1] > 52 and found["on_topic, new facts"][1] > 60, found
     assert found["truth, known facts"][0] > found["truth, new facts"][0], found
 
 
 def test_the_body_knows_what_the_judge_does_not(lesson):
-    likelier, judge = shares(lesson, "log-p"), shares(lesson, "by-reason")
+    likelier, judge = bars(lesson, "log-p"), bars(lesson, "by-reason")
     assert likelier["truth"][0] > 96 and likelier["truth"][1] > judge["truth"][2] + 5
     assert 35 < likelier["politeness"][0] < 65 and likelier["says_it_twice"][0] < 45
     alone = number(lesson, "combined", after="log p: ")
@@ -151,13 +145,13 @@ def test_the_body_knows_what_the_judge_does_not(lesson):
 
 def test_what_is_said_twice_wins(lesson):
     assert checked(lesson, "best-of-six").splitlines()[0].count("capital of Japan") == 2
-    found = shares(lesson, "fooled")
+    found = bars(lesson, "fooled")
     assert found["true, said twice"][0] > 90 and found["false, said twice"][0] > 60, found
     assert found["false, said twice"][0] > found["false"][0] + 20, found
 
 
 def test_the_data_taught_it(lesson):
-    found = shares(lesson, "longer")
+    found = bars(lesson, "longer")
     assert found["says_it_twice"][0] == 100 and max(found[reason][0] for reason in REASONS[:5]) < 50
     assert number(lesson, "longer", after="all pairs: ") < 50
 
@@ -165,13 +159,13 @@ def test_the_data_taught_it(lesson):
 def test_the_mended_judge_is_as_good_and_contradicts_the_flaw(lesson):
     first, second = number(lesson, "second", after="first "), number(lesson, "second", after="second ")
     assert abs(first - second) < 4 and second > 85
-    found = shares(lesson, "second")
+    found = bars(lesson, "second")
     assert found["says_it_twice · second"][2] < found["says_it_twice · first"][1], found
     assert all(abs(found[f"{reason} · first"][0] - found[f"{reason} · second"][0]) < 6 for reason in REASONS[:5]), found
 
 
 def test_what_is_said_twice_loses_most_of_the_time(lesson):
-    found = shares(lesson, "second-fooled")
+    found = bars(lesson, "second-fooled")
     assert len(found) == 6
     for trick in ("true, said twice", "false, said twice"):
         assert found[f"{trick} · second"][0] < 40 < 60 < found[f"{trick} · first"][0], found
@@ -205,11 +199,11 @@ def test_it_is_about_as_sure_as_it_should_be(lesson):
 
 
 def test_most_of_the_verdict_is_there_before_the_end_mark(lesson):
-    lines = checked(lesson, "strip").replace("−", "-").splitlines()
+    lines = checked(lesson, "strip").splitlines()
     better, worse = (numbers(line.rsplit('"', 1)[1])[0] for line in lines if line.startswith('"<|endoftext|>"'))
     assert better > worse
     early, late = number(lesson, "early", after="before the end mark: "), number(lesson, "early", after="after it: ")
-    assert 55 < early < late + 3 and late == pytest.approx(shares(lesson, "by-reason")["truth"][0], abs=0.1)
+    assert 55 < early < late + 3 and late == pytest.approx(bars(lesson, "by-reason")["truth"][0], abs=0.1)
 
 
 def test_without_a_network_the_chapters_run_is_skipped(lesson):

@@ -74,7 +74,7 @@ def test_each_adapter_has_its_own_skill(lesson):
     assert percents(lesson, "training")[0] > 93 and percents(lesson, "rank-one")[0] > 93
     assert percents(lesson, "stuck")[0] < 95
     assert percents(lesson, "second")[0] > 93
-    table = numbers(checked(lesson, "switching").replace("−", "-"))[-9:]
+    table = numbers(checked(lesson, "switching"))[-9:]
     for own in range(3):
         row = table[3 * own : 3 * own + 3]
         assert row[own] == max(row) and row[own] > 93, table
