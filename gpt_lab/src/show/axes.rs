@@ -56,7 +56,7 @@ impl Axis {
 }
 
 /// The least of 1, 2, 5, 10, 20 … (or 0.1 …) that is not below this.
-fn step(least: f64) -> f64 {
+pub(super) fn step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|step| *step >= 0.999 * least).unwrap_or(10.0 * power)
 }

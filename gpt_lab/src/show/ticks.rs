@@ -6,6 +6,8 @@ use plotters::coord::ranged1d::{BoldPoints, DefaultFormatting, KeyPointHint};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::Ranged;
 
+use super::axes::step;
+
 /// A y axis with chosen numbers.
 pub(super) struct Ticks {
     axis: RangedCoordf64,
@@ -13,8 +15,8 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// An axis with at most so many numbers. Those of an axis of logarithms (to base 10) are round after the power; if
-    /// that leaves fewer than two, they are as on any other axis.
+    /// An axis with at most so many numbers. Those of an axis of logarithms (to base 10) are round after the power,
+    /// unless it spans so many powers that the logarithms themselves have to be.
     pub fn new(range: Range<f64>, most: usize, log: bool) -> Self {
         let axis = RangedCoordf64::from(range.clone());
         let round = if log { round_powers(&range, most) } else { Vec::new() };
@@ -41,7 +43,8 @@ impl Ranged for Ticks {
     }
 }
 
-/// The logarithms of at most so many round numbers in this range of logarithms: 1, 2, 5, 10 …, or fewer of them.
+/// The logarithms of at most so many round numbers in this range of logarithms: 1, 2, 5, 10 …, or fewer of them; in a
+/// range too short for two of those, numbers at equal distances.
 fn round_powers(range: &Range<f64>, most: usize) -> Vec<f64> {
     let powers = || range.start.floor() as i32..=range.end.ceil() as i32;
     let of_digits = |digits: &[f64]| {
@@ -49,7 +52,17 @@ fn round_powers(range: &Range<f64>, most: usize) -> Vec<f64> {
         ticks.filter(|tick| range.contains(tick)).collect::<Vec<_>>()
     };
     let sets: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
-    sets.iter().map(|digits| of_digits(digits)).find(|ticks| ticks.len() <= most).unwrap_or_default()
+    let ticks = sets.iter().map(|digits| of_digits(digits)).find(|ticks| ticks.len() <= most).unwrap_or_default();
+    if ticks.len() > 1 || range.end - range.start > 1.0 {
+        return ticks;
+    }
+    let (low, high) = (10f64.powf(range.start), 10f64.powf(range.end));
+    let step = step((high - low) / most as f64);
+    (1..=most)
+        .map(|at| ((low / step).floor() + at as f64) * step)
+        .take_while(|tick| *tick < high)
+        .map(f64::log10)
+        .collect()
 }
 
 #[cfg(test)]
@@ -68,6 +81,12 @@ mod tests {
         assert_eq!(numbers(0.09, 12.0, 6), ["0.1", "0.3", "1", "3", "10"]);
         assert_eq!(numbers(0.09, 120.0, 4), ["0.1", "1", "10", "100"]);
         assert!((2..=6).contains(&numbers(1e-12, 1e3, 6).len()), "so many powers have the ticks of any other axis");
-        assert!(numbers(0.95, 1.04, 4).len() > 1, "and so have few");
+    }
+
+    #[test]
+    fn a_short_logarithmic_axis_has_round_numbers_too() {
+        assert_eq!(numbers(0.45, 0.9, 6), ["0.5", "0.6", "0.7", "0.8"]);
+        assert_eq!(numbers(0.94, 1.06, 4), ["0.95", "1", "1.05"]);
+        assert_eq!(numbers(2.1, 4.9, 4), ["3", "4"]);
     }
 }
