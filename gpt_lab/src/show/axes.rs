@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::paint::{label, short};
 use super::pen::{CHARACTER, WIDTH, segment};
 use super::plot::open;
+use super::ticks::step;
 
 /// Room under a frame for the numbers and the name of the x axis, in pixels.
 pub(super) const X_AXIS: f64 = 46.0;
@@ -53,12 +54,6 @@ impl Axis {
     fn widest(&self) -> f64 {
         self.ticks().map(|tick| CHARACTER * self.written(tick).chars().count() as f64).fold(0.0, f64::max)
     }
-}
-
-/// The least of 1, 2, 5, 10, 20 … (or 0.1 …) that is not below this.
-pub(super) fn step(least: f64) -> f64 {
-    let power = 10f64.powf(least.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|step| *step >= 0.999 * least).unwrap_or(10.0 * power)
 }
 
 /// Room left of the frames, the same for all of these y axes, in pixels.

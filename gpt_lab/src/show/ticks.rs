@@ -1,12 +1,10 @@
-//! Where the numbers of a y axis stand that plotters draws.
+//! Round numbers for axes, and where they stand on a y axis that plotters draws.
 
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{BoldPoints, DefaultFormatting, KeyPointHint};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::Ranged;
-
-use super::axes::step;
 
 /// A y axis with chosen numbers.
 pub(super) struct Ticks {
@@ -63,6 +61,12 @@ fn round_powers(range: &Range<f64>, most: usize) -> Vec<f64> {
         .take_while(|tick| *tick < high)
         .map(f64::log10)
         .collect()
+}
+
+/// The least of 1, 2, 5, 10, 20 … (or 0.1 …) that is not below this.
+pub(super) fn step(least: f64) -> f64 {
+    let power = 10f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|step| *step >= 0.999 * least).unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
