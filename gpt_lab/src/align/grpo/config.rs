@@ -28,7 +28,7 @@ pub struct GrpoConfig {
     pub divide_by_std: bool,
     /// Range of a token's probability within one iteration, as a ratio 1 ± clip.
     pub clip: f64,
-    /// Weight of the distance from the reference in the loss ([`kl_penalty`](crate::align::ppo::kl_penalty)).
+    /// Weight of the distance from the reference in the loss ([`kl_penalty`](super::kl_penalty)).
     pub kl_weight: f64,
     /// Gradients longer than this are shortened to it.
     pub max_grad_norm: f64,

@@ -3,8 +3,10 @@
 
 mod config;
 mod history;
+mod losses;
 mod train;
 
 pub use config::GrpoConfig;
 pub use history::GrpoRecord;
-pub use train::{group_advantages, train_grpo};
+pub use losses::{group_advantages, kl_penalty};
+pub use train::train_grpo;

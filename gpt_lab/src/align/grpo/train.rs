@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::config::GrpoConfig;
 use super::history::GrpoRecord;
+use super::losses::{group_advantages, kl_penalty};
 use crate::align::actor::draw_completions;
 use crate::align::logps::{answer_logps, answer_mask, policy_logps, reference_logps};
 use crate::align::optimize::{PolicyOptimizer, PromptQueue, Streams, end, rows_of};
@@ -16,28 +17,6 @@ use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::train::{Event, History, Listener, Tracker, require_trainable};
 use crate::{Error, Pass, Result, Rng};
-
-/// Beside a standard deviation, so that it is never divided by 0.
-const EPSILON: f32 = 1e-4;
-
-/// How much better than its group each completion was: its reward less the group's mean, if wanted in units of the
-/// group's standard deviation (with n − 1). Groups stand side by side in `rewards`.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] for a part of a group.
-pub fn group_advantages(rewards: &[f32], group_size: usize, divide_by_std: bool) -> Result<Vec<f32>> {
-    if group_size < 2 || !rewards.len().is_multiple_of(group_size) {
-        let found = format!("{} rewards in groups of {group_size}", rewards.len());
-        return Err(Error::argument("rewards", found, "whole groups of at least 2"));
-    }
-    let of_group = |group: &[f32]| {
-        let mean = group.iter().sum::<f32>() / group_size as f32;
-        let variance = group.iter().map(|r| (r - mean).powi(2)).sum::<f32>() / (group_size - 1) as f32;
-        let unit = if divide_by_std { variance.sqrt() + EPSILON } else { 1.0 };
-        group.iter().map(|r| (r - mean) / unit).collect::<Vec<_>>()
-    };
-    Ok(rewards.chunks(group_size).flat_map(of_group).collect())
-}
 
 /// Trains a policy to earn the rewards that `reward` gives: one number for each completion. The completions of one
 /// prompt stand side by side. The same settings give the same numbers. The stop button ends the run between two steps
@@ -184,7 +163,7 @@ impl<'a> GrpoRun<'a> {
         let advantages = rows_of(&group.advantages, rows, 1)?.broadcast_as((n, width))?.contiguous()?;
         let clipped = ppo::policy_loss(&new, &old, &advantages, &mask, self.config.clip)?;
         let loss = if self.config.kl_weight > 0.0 {
-            let kl = ppo::kl_penalty(&new, &of(&group.reference)?, &mask)?;
+            let kl = kl_penalty(&new, &of(&group.reference)?, &mask)?;
             (clipped.loss + (kl * self.config.kl_weight)?)?
         } else {
             clipped.loss
@@ -209,17 +188,6 @@ mod tests {
     /// 1 for a text that begins with a 7.
     fn seven(texts: &[Completion]) -> Result<Vec<f32>> {
         Ok(texts.iter().map(|text| f32::from(u8::from(text.answer_ids()[0] == 7))).collect())
-    }
-
-    #[test]
-    fn advantages_by_hand() {
-        let rewards = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0];
-        let plain = group_advantages(&rewards, 4, false).unwrap();
-        assert_eq!(plain, [0.5, -0.5, -0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
-        let scaled = group_advantages(&rewards, 4, true).unwrap();
-        let unit = (1.0f32 / 3.0).sqrt() + EPSILON;
-        assert!((scaled[0] - 0.5 / unit).abs() < 1e-6 && scaled[4] == 0.0);
-        assert!(group_advantages(&rewards, 3, true).is_err() && group_advantages(&rewards, 1, true).is_err());
     }
 
     #[test]

@@ -149,14 +149,6 @@ pub fn mean_entropy(old_logps: &Tensor, mask: &Tensor) -> Result<f32> {
     Ok(mean(&old_logps.detach().neg()?, mask)?.to_scalar()?)
 }
 
-/// The penalty of GRPO on the distance from the reference (Shao et al. 2024, "DeepSeekMath",
-/// <https://arxiv.org/abs/2402.03300>, equation 4): the mean of `e^d − d − 1` with `d = log π_ref − log π`, an estimate
-/// of the KL divergence that is never negative. The gradient goes to `new_logps`.
-pub fn kl_penalty(new_logps: &Tensor, ref_logps: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let d = masked(&(ref_logps.detach() - new_logps)?, mask)?;
-    mean(&((d.exp()? - &d)? - 1.0)?, mask)
-}
-
 /// The distance from the reference of a whole text, averaged over texts: the mean of the rows' sums of
 /// [`TokenRewards::kl`].
 pub fn mean_kl(kl: &Tensor) -> Result<f32> {
@@ -172,12 +164,12 @@ fn larger_of(plain: &Tensor, clipped: &Tensor, mask: &Tensor) -> Result<Clipped>
 }
 
 /// The mean over the tokens under the mask.
-fn mean(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+pub(in crate::align) fn mean(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     Ok((masked(x, mask)?.sum_all()? / count(mask)?)?)
 }
 
 /// `x` under the mask and zero elsewhere, whatever is there.
-fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+pub(in crate::align) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     Ok(mask.where_cond(x, &x.zeros_like()?)?)
 }
 

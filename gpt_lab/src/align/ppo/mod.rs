@@ -4,10 +4,10 @@
 pub(super) mod config;
 pub(super) mod experience;
 pub(super) mod history;
-mod losses;
+pub(super) mod losses;
 pub(super) mod train;
 
 pub use losses::{
-    Advantages, Clipped, TokenRewards, advantages, approx_kl, kl_penalty, mean_entropy, mean_kl, policy_loss,
-    token_rewards, value_loss, whiten,
+    Advantages, Clipped, TokenRewards, advantages, approx_kl, mean_entropy, mean_kl, policy_loss, token_rewards,
+    value_loss, whiten,
 };
