@@ -8,12 +8,7 @@ use crate::ops::{self, Dropout};
 
 /// Drops elements with probability `p` in a training pass, none in evaluation.
 pub(crate) fn dropout(x: &Tensor, p: f64, pass: &mut Pass) -> Result<Tensor> {
-    apply(x, pass.draw(p))
-}
-
-/// Drops the elements that this mask says, none without a mask.
-pub(super) fn apply(x: &Tensor, mask: Option<Dropout>) -> Result<Tensor> {
-    match mask {
+    match pass.draw(p) {
         Some(Dropout { p, seed }) => ops::dropout(x, p, seed),
         None => Ok(x.clone()),
     }

@@ -3,7 +3,6 @@
 
 use candle_core::Tensor;
 
-use super::dropout::apply;
 use super::source::{Source, param};
 use super::{Adapter, AdapterSlot, Pass, Weight};
 use crate::ops::{self, LowRank, Projection};
@@ -43,11 +42,9 @@ impl Linear {
         let Some((first, others)) = adapters.split_first() else {
             return self.weight.project(x, self.bias.as_ref(), self.transposed); // x W + b
         };
-        let mut y = self.with_first_adapter(x, first, pass)?; // x W + b + s (drop(x) Aᵀ) Bᵀ in one operation
-        for Adapter { a, b, scale, dropout } in others {
-            let x = apply(x, pass.draw_for_adapter(*dropout))?; // […, n_in]
-            let hidden = (ops::linear_transposed(&x, &a.tensor(), None)? * *scale)?; // s drop(x) Aᵀ, […, r]
-            y = (y + ops::linear_transposed(&hidden, &b.tensor(), None)?)?; // […, n_out]
+        let mut y = ops::low_rank(x, &self.projection(), &update(first, pass))?; // x W + b + s (drop(x) Aᵀ) Bᵀ
+        for adapter in others {
+            y = ops::low_rank::added(&y, x, &update(adapter, pass))?; // + s (drop(x) Aᵀ) Bᵀ
         }
         Ok(y)
     }
@@ -84,16 +81,14 @@ impl Linear {
         Ok(Linear { weight, bias, transposed: true, adapters: AdapterSlot::default() })
     }
 
-    /// `x W + b + s (drop(x) Aᵀ) Bᵀ` as one operation.
-    fn with_first_adapter(
-        &self,
-        x: &Tensor,
-        Adapter { a, b, scale, dropout }: &Adapter,
-        pass: &mut Pass,
-    ) -> Result<Tensor> {
+    /// `x W + b`, to be computed.
+    fn projection(&self) -> Projection {
         let bias = self.bias.as_ref().map(Param::tensor);
-        let projection = Projection { weight: self.weight.tensor(), bias, transposed: self.transposed };
-        let dropout = pass.draw_for_adapter(*dropout);
-        ops::low_rank(x, &projection, &LowRank { a: a.tensor(), b: b.tensor(), scale: *scale, dropout })
+        Projection { weight: self.weight.tensor(), bias, transposed: self.transposed }
     }
+}
+
+/// `s (drop(x) Aᵀ) Bᵀ` of an adapter, with the dropout of this pass, to be computed.
+fn update(Adapter { a, b, scale, dropout }: &Adapter, pass: &mut Pass) -> LowRank {
+    LowRank { a: a.tensor(), b: b.tensor(), scale: *scale, dropout: pass.draw_for_adapter(*dropout) }
 }

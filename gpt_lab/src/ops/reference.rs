@@ -95,7 +95,7 @@ pub fn dropout(x: &Tensor, p: f64, seed: u64) -> Result<Tensor> {
 /// how much position `i` takes from each `j ≤ i`. `[B, T, 3C]` → `[B, H, T, T]`.
 ///
 /// Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.2.
-pub fn attention_weights(qkv: &Tensor, n_head: usize, scale: f64) -> Result<Tensor> {
+pub(super) fn attention_weights(qkv: &Tensor, n_head: usize, scale: f64) -> Result<Tensor> {
     let [q, k] = [head_vectors(qkv, n_head, 0)?, head_vectors(qkv, n_head, 1)?]; // [B, H, T, D]
     let scores = (q.matmul(&k.t()?)? * scale)?; // [B, H, T, T]
     let t = scores.dim(D::Minus1)?;
@@ -104,7 +104,7 @@ pub fn attention_weights(qkv: &Tensor, n_head: usize, scale: f64) -> Result<Tens
     softmax(&scores.broadcast_add(&mask)?) // [B, H, T, T]
 }
 
-/// `Y = drop(P) V` for each head, with P from [`attention_weights`]; `[B, T, 3C]` → `[B, T, C]`.
+/// `Y = drop(P) V` for each head, with P as above; `[B, T, 3C]` → `[B, T, C]`.
 pub fn causal_attention(qkv: &Tensor, n_head: usize, scale: f64, dropout: Option<Dropout>) -> Result<Tensor> {
     let (b, t, c3) = qkv.dims3()?;
     let weights = dropped(&attention_weights(qkv, n_head, scale)?, dropout)?; // [B, H, T, T]
