@@ -79,14 +79,13 @@ pub fn run(options: Options) -> Result<ExitCode> {
 fn checks(root: &Path) -> Vec<Check> {
     let venv = root.join(".venv");
     let jupyter = first_line(Command::new(venv.join("bin/jupyter-lab")).arg("--version"));
-    let session = existing(&root.join(".lab/template"));
     let mut checks = prerequisites(root);
     checks.extend([
         Check::of("JupyterLab", jupyter, Level::Problem, "run make setup in the lab's folder"),
         kernel(&venv),
         Check::of(
-            "session",
-            session,
+            "cells",
+            compiled_gpt_lab(root),
             Level::Warning,
             "the first cell will take minutes to compile; make setup prepares it",
         ),
@@ -173,8 +172,11 @@ fn lab_folder() -> PathBuf {
     lab.map(Path::to_path_buf).unwrap_or(here)
 }
 
-fn existing(path: &Path) -> Option<String> {
-    path.exists().then(|| path.display().to_string())
+/// What cells compile against, from a set-up or from a kernel; `new` is one that is being built.
+fn compiled_gpt_lab(root: &Path) -> Option<String> {
+    let bases = root.join(".lab/base").read_dir().ok()?;
+    let ready = bases.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.is_dir() && !path.ends_with("new"));
+    ready.map(|path| path.display().to_string())
 }
 
 /// The first line that a program prints, if it runs and succeeds.
