@@ -55,7 +55,7 @@ section() {
     set-up) run "$1" "${PYTHON:-python3}" tools/setup.py ;;
     lints) run "$1" cargo clippy --locked --profile kernel --workspace --all-targets -- -D warnings ;;
     doc) run "$1" documentation ;;
-    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --exclude gpt_lab_assist --lib --bins --test architecture --test line_width --test lessons ;;
+    unit) run "$1" cargo test --locked --workspace --exclude gpt_lab_kernel --exclude gpt_lab_assist --lib --bins --test architecture --test line_width --test lessons --test operations --test doc_paths ;;
     portable) run "$1" portable ;;
     miri) run "$1" miri ;;
     kernel) run "$1" cargo test --locked --profile kernel -p gpt_lab_kernel -p gpt_lab_cell -p gpt_lab_assist --bins --lib ;;
