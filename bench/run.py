@@ -108,8 +108,9 @@ def table(results):
             note = f"; {r['note']}" if r["note"] else ""
             lines.append(f"| {r['what']} | {number(r['ours'])} {r['unit']} | {number(r['theirs'])} {r['unit']} "
                          f"| {ratio} | {r['than']}{note} |")
-    machine = results["machine"]
-    lines += ["", f"Medians. {machine['cpu']}, {machine['threads']} threads, {machine['system']}; {machine['date']}."]
+    lines += ["", "Medians, measured on:", ""]
+    for case, machine in results["machines"].items():
+        lines.append(f"- `{case}`: {machine['cpu']}, {machine['threads']} threads, {machine['system']}; {machine['date']}")
     return "\n".join(lines)
 
 
@@ -136,12 +137,12 @@ def main():
     if unknown:
         sys.exit(f"bench: no such case: {', '.join(sorted(unknown))}; there are {', '.join(p.stem for p in paths)}")
     file = HERE / "results.json"
-    results = json.loads(file.read_text()) if file.exists() else {"cases": {}}
+    results = json.loads(file.read_text()) if file.exists() else {"cases": {}, "machines": {}}
     for path in paths:
         if not args.cases or path.stem in args.cases:
             print(f"bench: {path.stem}", flush=True)
             results["cases"][path.stem] = load_case(path).run(bench)
-            results["machine"] = machine(bench)
+            results["machines"][path.stem] = machine(bench)
             write(results)
     print(table(results))
 
