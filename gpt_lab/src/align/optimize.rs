@@ -1,26 +1,54 @@
-//! What the loops of reinforcement learning share: random streams, prompts in random order, the rows of a minibatch, a
-//! step of the optimizer that is checked, and the end of a run.
+//! What the loops of reinforcement learning share: the state of a run, prompts in random order, the rows of a
+//! minibatch, and a step of the optimizer that is checked.
 
 use candle_core::{Device, Tensor};
 
 use crate::train::{AdamW, AdamWOptions, Event, Gradients, History, Listener, Stopped, Tracker, clip_factor};
-use crate::{Error, Param, Result, Rng};
+use crate::{Error, Param, Pass, Result, Rng};
 
-/// What a run draws at random, each from a stream of its own: changing one leaves the others as they are.
-pub(super) struct Streams {
-    /// The order of the prompts.
-    pub prompts: Rng,
+/// The state of a run between two steps. What it draws at random comes from a stream each: changing one leaves the
+/// others as they are.
+pub(super) struct Run<'a, R> {
+    pub tracker: Tracker<R>,
+    pub prompts: PromptQueue<'a>,
+    optimizer: PolicyOptimizer,
+    /// For the seeds of rollouts.
     pub completions: Rng,
-    /// The order of the rows within an iteration.
+    /// For the order of the rows within an iteration.
     pub order: Rng,
-    /// Of the adapters.
-    pub dropout: Rng,
+    /// Of training, with the adapters' dropout.
+    pub pass: Pass<'static>,
 }
 
-impl Streams {
-    pub fn of(seed: u64) -> Self {
+impl<'a, R> Run<'a, R> {
+    pub fn begin(
+        prompts: &'a [Vec<u32>],
+        params: Vec<Param>,
+        iterations: usize,
+        max_grad_norm: f64,
+        seed: u64,
+    ) -> Result<Self> {
         let seed = Rng::new(seed);
-        Streams { prompts: seed.stream(1), completions: seed.stream(2), order: seed.stream(3), dropout: seed.stream(4) }
+        Ok(Run {
+            prompts: PromptQueue::new(prompts, seed.stream(1))?,
+            tracker: Tracker::new(iterations, &params),
+            optimizer: PolicyOptimizer::new(params, max_grad_norm)?,
+            completions: seed.stream(2),
+            order: seed.stream(3),
+            pass: Pass::train_adapters(seed.stream(4)),
+        })
+    }
+
+    /// Notes why it ended, and hands out its record.
+    pub fn end(mut self, listener: &mut dyn Listener<R>) -> History<R> {
+        self.tracker.history.stopped = if self.tracker.is_over() { Stopped::Finished } else { Stopped::Interrupted };
+        self.tracker.tell(Event::Ended, listener);
+        self.tracker.history
+    }
+
+    /// One step down this loss, which must reach the first `learns` parameters; returns the gradient's norm.
+    pub fn step(&mut self, loss: &Tensor, learns: usize, lr: f64) -> Result<f64> {
+        self.optimizer.step(loss, learns, lr, &self.tracker)
     }
 }
 
@@ -33,7 +61,7 @@ pub(super) struct PromptQueue<'a> {
 }
 
 impl<'a> PromptQueue<'a> {
-    pub fn new(prompts: &'a [Vec<u32>], rng: Rng) -> Result<Self> {
+    fn new(prompts: &'a [Vec<u32>], rng: Rng) -> Result<Self> {
         if prompts.is_empty() {
             return Err(Error::empty("the list of prompts"));
         }
@@ -61,15 +89,8 @@ pub(super) fn rows_of(all: &Tensor, rows: &[usize], width: usize) -> Result<Tens
     Ok(all.index_select(&index, 0)?.narrow(1, 0, width)?.contiguous()?)
 }
 
-/// Notes why a run ended, and hands out its record.
-pub(super) fn end<R>(mut tracker: Tracker<R>, listener: &mut dyn Listener<R>) -> History<R> {
-    tracker.history.stopped = if tracker.is_over() { Stopped::Finished } else { Stopped::Interrupted };
-    tracker.tell(Event::Ended, listener);
-    tracker.history
-}
-
 /// AdamW without weight decay on clipped gradients, which must be finite and, at the first step, there at all.
-pub(super) struct PolicyOptimizer {
+struct PolicyOptimizer {
     params: Vec<Param>,
     adamw: AdamW,
     max_grad_norm: f64,
@@ -78,17 +99,12 @@ pub(super) struct PolicyOptimizer {
 }
 
 impl PolicyOptimizer {
-    pub fn new(params: Vec<Param>, max_grad_norm: f64) -> Result<Self> {
+    fn new(params: Vec<Param>, max_grad_norm: f64) -> Result<Self> {
         let adamw = AdamW::new(&params, AdamWOptions { weight_decay: 0.0, ..Default::default() })?;
         Ok(PolicyOptimizer { params, adamw, max_grad_norm, checked: false })
     }
 
-    pub fn params(&self) -> &[Param] {
-        &self.params
-    }
-
-    /// One step down this loss, which must reach the first `learns` parameters; returns the gradient's norm.
-    pub fn step<R>(&mut self, loss: &Tensor, learns: usize, lr: f64, tracker: &Tracker<R>) -> Result<f64> {
+    fn step<R>(&mut self, loss: &Tensor, learns: usize, lr: f64, tracker: &Tracker<R>) -> Result<f64> {
         let gradients = Gradients::of(loss, &self.params)?;
         if !std::mem::replace(&mut self.checked, true) {
             gradients.require_all(&self.params[..learns])?;

@@ -9,14 +9,14 @@ use super::history::GrpoRecord;
 use super::losses::{group_advantages, kl_penalty};
 use crate::align::actor::draw_completions;
 use crate::align::logps::{answer_logps, answer_mask, policy_logps, reference_logps};
-use crate::align::optimize::{PolicyOptimizer, PromptQueue, Streams, end, rows_of};
+use crate::align::optimize::{Run, rows_of};
 use crate::align::ppo;
 use crate::core::stop;
 use crate::data::Completion;
 use crate::gpt2::Gpt2;
 use crate::lora::Lora;
 use crate::train::{Event, History, Listener, Tracker, require_trainable};
-use crate::{Error, Pass, Result, Rng};
+use crate::{Error, Result};
 
 /// Trains a policy to earn the rewards that `reward` gives: one number for each completion. The completions of one
 /// prompt stand side by side. The same settings give the same numbers. The stop button ends the run between two steps
@@ -33,7 +33,9 @@ pub fn train_grpo(
     config: &GrpoConfig,
     listener: &mut dyn Listener<GrpoRecord>,
 ) -> Result<History<GrpoRecord>> {
-    let mut run = GrpoRun::begin(policy, prompts, config)?;
+    config.check()?;
+    require_trainable(&policy.params())?;
+    let mut run = Run::begin(prompts, policy.params(), config.iterations, config.max_grad_norm, config.seed)?;
     run.tracker.tell(Event::Started, listener);
     'run: while !run.tracker.is_over() {
         let began = Instant::now();
@@ -43,7 +45,7 @@ pub fn train_grpo(
         if stop::interrupted() {
             break;
         }
-        let rewards = run.rewards(reward, &drawn)?;
+        let rewards = rewards(reward, &drawn, &run.tracker)?;
         // 2. The advantage of a completion is how much better it was than its group.
         let group = Group::new(policy, drawn, &rewards, config)?;
         let mut record = group.record(run.tracker.step + 1, &rewards, config)?;
@@ -55,14 +57,14 @@ pub fn train_grpo(
                 if stop::interrupted() {
                     break 'run;
                 }
-                run.step(&group, mini_batch, &mut record)?;
+                step(&mut run, policy, config, &group, mini_batch, &mut record)?;
             }
         }
         let tokens = group.completions.iter().map(|one| one.answer_ids().len()).sum();
         run.tracker.record(record, tokens, began);
         run.tracker.tell(Event::Step, listener);
     }
-    Ok(end(run.tracker, listener))
+    Ok(run.end(listener))
 }
 
 /// The completions of one iteration, and what is learnt from them. Tensors are `[N, L]`, but for the advantages `[N,
@@ -108,71 +110,47 @@ impl Group {
     }
 }
 
-/// The state of a run between two steps.
-struct GrpoRun<'a> {
-    tracker: Tracker<GrpoRecord>,
-    policy: &'a Lora<Gpt2>,
-    config: &'a GrpoConfig,
-    prompts: PromptQueue<'a>,
-    optimizer: PolicyOptimizer,
-    completions: Rng,
-    order: Rng,
-    pass: Pass<'static>,
+/// The rewards of these completions, checked.
+fn rewards(
+    reward: &mut dyn FnMut(&[Completion]) -> Result<Vec<f32>>,
+    drawn: &[Completion],
+    tracker: &Tracker<GrpoRecord>,
+) -> Result<Vec<f32>> {
+    let rewards = reward(drawn)?;
+    if rewards.len() != drawn.len() {
+        let found = format!("{} rewards", rewards.len());
+        return Err(Error::argument("rewards", found, format!("{}, one for each text", drawn.len())));
+    }
+    rewards.iter().try_for_each(|reward| tracker.require_finite("a reward", *reward))?;
+    Ok(rewards)
 }
 
-impl<'a> GrpoRun<'a> {
-    fn begin(policy: &'a Lora<Gpt2>, prompts: &'a [Vec<u32>], config: &'a GrpoConfig) -> Result<Self> {
-        config.check()?;
-        let streams = Streams::of(config.seed);
-        let prompts = PromptQueue::new(prompts, streams.prompts)?;
-        require_trainable(&policy.params())?;
-        let params = policy.params();
-        Ok(GrpoRun {
-            tracker: Tracker::new(config.iterations, &params),
-            policy,
-            config,
-            prompts,
-            optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
-            completions: streams.completions,
-            order: streams.order,
-            pass: Pass::train_adapters(streams.dropout),
-        })
-    }
-
-    fn rewards(
-        &self,
-        reward: &mut dyn FnMut(&[Completion]) -> Result<Vec<f32>>,
-        drawn: &[Completion],
-    ) -> Result<Vec<f32>> {
-        let rewards = reward(drawn)?;
-        if rewards.len() != drawn.len() {
-            let found = format!("{} rewards", rewards.len());
-            return Err(Error::argument("rewards", found, format!("{}, one for each text", drawn.len())));
-        }
-        rewards.iter().try_for_each(|reward| self.tracker.require_finite("a reward", *reward))?;
-        Ok(rewards)
-    }
-
-    /// One step of the optimizer on these rows.
-    fn step(&mut self, group: &Group, rows: &[usize], record: &mut GrpoRecord) -> Result<()> {
-        let completions: Vec<&Completion> = rows.iter().map(|&row| &group.completions[row]).collect();
-        let (new, _) = answer_logps(self.policy.model(), &completions, &mut self.pass)?; // [n, l]
-        let (n, width) = new.dims2()?;
-        let of = |all: &Tensor| rows_of(all, rows, width);
-        let (mask, old) = (of(&group.mask)?, of(&group.old)?);
-        let advantages = rows_of(&group.advantages, rows, 1)?.broadcast_as((n, width))?.contiguous()?;
-        let clipped = ppo::policy_loss(&new, &old, &advantages, &mask, self.config.clip)?;
-        let loss = if self.config.kl_weight > 0.0 {
-            let kl = kl_penalty(&new, &of(&group.reference)?, &mask)?;
-            (clipped.loss + (kl * self.config.kl_weight)?)?
-        } else {
-            clipped.loss
-        };
-        let lr = self.config.schedule.at(self.config.lr, self.tracker.step);
-        record.grad_norm = self.optimizer.step(&loss, self.optimizer.params().len(), lr, &self.tracker)?;
-        record.clip_fraction = clipped.clip_fraction;
-        Ok(())
-    }
+/// One step of the optimizer on these rows.
+fn step(
+    run: &mut Run<GrpoRecord>,
+    policy: &Lora<Gpt2>,
+    config: &GrpoConfig,
+    group: &Group,
+    rows: &[usize],
+    record: &mut GrpoRecord,
+) -> Result<()> {
+    let completions: Vec<&Completion> = rows.iter().map(|&row| &group.completions[row]).collect();
+    let (new, _) = answer_logps(policy.model(), &completions, &mut run.pass)?; // [n, l]
+    let (n, width) = new.dims2()?;
+    let of = |all: &Tensor| rows_of(all, rows, width);
+    let (mask, old) = (of(&group.mask)?, of(&group.old)?);
+    let advantages = rows_of(&group.advantages, rows, 1)?.broadcast_as((n, width))?.contiguous()?;
+    let clipped = ppo::policy_loss(&new, &old, &advantages, &mask, config.clip)?;
+    let loss = if config.kl_weight > 0.0 {
+        let kl = kl_penalty(&new, &of(&group.reference)?, &mask)?;
+        (clipped.loss + (kl * config.kl_weight)?)?
+    } else {
+        clipped.loss
+    };
+    let lr = config.schedule.at(config.lr, run.tracker.step);
+    record.grad_norm = run.step(&loss, policy.params().len(), lr)?;
+    record.clip_fraction = clipped.clip_fraction;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::time::Instant;
 use super::config::PpoConfig;
 use super::experience::Experience;
 use super::history::PpoRecord;
+use crate::Result;
 use crate::align::actor::ActorCritic;
-use crate::align::optimize::{PolicyOptimizer, PromptQueue, Streams, end};
+use crate::align::optimize::Run;
 use crate::core::stop;
 use crate::data::Completion;
-use crate::train::{Event, History, Listener, Tracker, require_trainable};
-use crate::{Pass, Result, Rng};
+use crate::train::{Event, History, Listener, require_trainable};
 
 /// The steps of an iteration end at so many times the target.
 const TOO_FAR: f64 = 1.5;
@@ -34,7 +34,9 @@ pub fn train_ppo(
     config: &PpoConfig,
     listener: &mut dyn Listener<PpoRecord>,
 ) -> Result<History<PpoRecord>> {
-    let mut run = PpoRun::begin(actor, prompts, config)?;
+    config.check()?;
+    require_trainable(&actor.policy.params())?;
+    let mut run = Run::begin(prompts, actor.params(), config.iterations, config.max_grad_norm, config.seed)?;
     run.tracker.tell(Event::Started, listener);
     'run: while !run.tracker.is_over() {
         let began = Instant::now();
@@ -59,7 +61,7 @@ pub fn train_ppo(
                     break 'run;
                 }
                 // 5. The clipped losses, their gradients, and one step of the optimizer.
-                run.step(&experience, mini_batch, &mut record)?;
+                step(&mut run, actor, config, &experience, mini_batch, &mut record)?;
                 if config.target_kl.is_some_and(|target| f64::from(record.approx_kl) > TOO_FAR * target) {
                     break 'epochs; // the completions are no longer the policy's own
                 }
@@ -69,60 +71,35 @@ pub fn train_ppo(
         run.tracker.record(record, experience.tokens(), began);
         run.tracker.tell(Event::Step, listener);
     }
-    Ok(end(run.tracker, listener))
+    Ok(run.end(listener))
 }
 
-/// The state of a run between two steps.
-struct PpoRun<'a> {
-    tracker: Tracker<PpoRecord>,
-    actor: &'a ActorCritic,
-    config: &'a PpoConfig,
-    prompts: PromptQueue<'a>,
-    optimizer: PolicyOptimizer,
-    completions: Rng,
-    order: Rng,
-    pass: Pass<'static>,
-}
-
-impl<'a> PpoRun<'a> {
-    fn begin(actor: &'a ActorCritic, prompts: &'a [Vec<u32>], config: &'a PpoConfig) -> Result<Self> {
-        config.check()?;
-        let streams = Streams::of(config.seed);
-        let prompts = PromptQueue::new(prompts, streams.prompts)?;
-        require_trainable(&actor.policy.params())?;
-        let params = actor.params();
-        Ok(PpoRun {
-            tracker: Tracker::new(config.iterations, &params),
-            actor,
-            config,
-            prompts,
-            optimizer: PolicyOptimizer::new(params, config.max_grad_norm)?,
-            completions: streams.completions,
-            order: streams.order,
-            pass: Pass::train_adapters(streams.dropout),
-        })
-    }
-
-    /// One step of the optimizer on these rows.
-    fn step(&mut self, experience: &Experience, rows: &[usize], record: &mut PpoRecord) -> Result<()> {
-        let losses = experience.losses(self.actor, rows, self.config, &mut self.pass)?;
-        let loss = (&losses.policy.loss + (&losses.value.loss * self.config.value_weight)?)?;
-        // Without weight the value's loss is no part of the sum. The policy's parameters come first.
-        let policy = self.actor.policy.params().len();
-        let learns = if self.config.value_weight > 0.0 { self.optimizer.params().len() } else { policy };
-        let lr = self.config.schedule.at(self.config.lr, self.tracker.step);
-        record.grad_norm = self.optimizer.step(&loss, learns, lr, &self.tracker)?;
-        record.policy_loss = losses.policy.loss.to_scalar()?;
-        record.value_loss = losses.value.loss.to_scalar()?;
-        (record.clip_fraction, record.approx_kl) = (losses.policy.clip_fraction, losses.approx_kl);
-        record.optimizer_steps += 1;
-        Ok(())
-    }
+/// One step of the optimizer on these rows.
+fn step(
+    run: &mut Run<PpoRecord>,
+    actor: &ActorCritic,
+    config: &PpoConfig,
+    experience: &Experience,
+    rows: &[usize],
+    record: &mut PpoRecord,
+) -> Result<()> {
+    let losses = experience.losses(actor, rows, config, &mut run.pass)?;
+    let loss = (&losses.policy.loss + (&losses.value.loss * config.value_weight)?)?;
+    // Without weight the value's loss is no part of the sum. The policy's parameters come first.
+    let learns = if config.value_weight > 0.0 { actor.params().len() } else { actor.policy.params().len() };
+    let lr = config.schedule.at(config.lr, run.tracker.step);
+    record.grad_norm = run.step(&loss, learns, lr)?;
+    record.policy_loss = losses.policy.loss.to_scalar()?;
+    record.value_loss = losses.value.loss.to_scalar()?;
+    (record.clip_fraction, record.approx_kl) = (losses.policy.clip_fraction, losses.approx_kl);
+    record.optimizer_steps += 1;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Pass;
     use crate::align::actor::tests::actor;
     use crate::train::Silent;
 
