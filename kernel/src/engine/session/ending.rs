@@ -4,14 +4,17 @@ use super::{Loss, Outcome, Session};
 use crate::cells::{End, ToCells};
 use crate::code::parse::Code;
 use crate::compile::attempt::Ready;
-use crate::engine::output::record::Panic;
+use crate::engine::notebook::Notebook;
+use crate::engine::output::record::{Panic, Record};
 use crate::engine::running::Finished;
 use crate::engine::told;
 use crate::failure::Failure;
 use crate::protocol::Stream;
 use crate::sys::lock;
+use std::mem;
 
 impl Session {
+    /// Takes over what a cell has left behind, and tells of its failure and of what is lost.
     pub(super) fn finish(
         &mut self,
         number: usize,
@@ -22,66 +25,28 @@ impl Session {
     ) -> Outcome {
         let mut record = lock(&self.output).take_record();
         self.last_value = record.value.take();
-        let notebook = self.notebook.clone();
-        let mut notebook = lock(&notebook);
-        let name = notebook.names[number].clone();
         let (end, variables) = match finished {
             Finished::Ended { end, variables } => (end, variables),
-            Finished::Gone => {
-                drop(notebook);
-                return Err(vec![self.gone(record.panic.as_ref().map(|panic| panic.message.clone()))]);
-            }
+            Finished::Gone => return Err(vec![self.gone(record.panic.map(|panic| panic.message))]),
         };
-        notebook.keep(record.put, &code.lets);
-        let failed = end != End::Well;
-        let variables = if failed { variables } else { self.without_hidden(code, ready, variables) };
+        let went_well = end == End::Well;
+        let there = if went_well { self.without_hidden(code, ready, variables) } else { variables };
+        let notebook = self.notebook.clone();
+        let mut notebook = lock(&notebook);
+        notebook.keep(mem::take(&mut record.put), &code.lets);
         // What the cell has made anew is no loss.
-        let losses = losses.iter().filter(|(name, _)| !variables.contains(name));
+        let losses = losses.iter().filter(|(name, _)| !there.contains(name));
         let mut lost: Vec<String> = losses.map(|(name, reason)| told::lost(name, reason)).collect();
-        for gone in notebook.forget_all_but(&variables) {
-            let reason = if failed { "moved by this cell, which failed" } else { "" };
-            notebook.gone.insert(gone.clone(), format!("was moved by {name}"));
-            if failed {
-                lost.push(told::lost(&gone, reason));
+        if went_well {
+            lost.extend(notebook.settle_success(number, code, ready, &there));
+            drop(notebook);
+            if !lost.is_empty() {
+                self.say(Stream::Stderr, lost.join("\n") + "\n");
             }
+            return Ok(());
         }
-        let missing: Vec<String> = notebook.not_kept(code, &variables);
-        for gone in &missing {
-            let reason =
-                if failed { format!("was made by {name}, which failed") } else { not_kept(ready, gone, &name) };
-            notebook.gone.insert(gone.clone(), reason);
-        }
-        if failed && !missing.is_empty() {
-            lost.push(format!("not kept: {} (this cell failed before its end)", told::names(&missing)));
-        }
-        let mut failure = match end {
-            End::Well => {
-                lost.extend(missing.iter().filter_map(|gone| Some(told::not_kept(gone, borrowed(ready, gone)?))));
-                let nameless = notebook.nameless(code);
-                lost.extend(nameless.iter().map(|gone| told::not_kept(gone, NAMELESS)));
-                drop(notebook);
-                if !lost.is_empty() {
-                    self.say(Stream::Stderr, lost.join("\n") + "\n");
-                }
-                return Ok(());
-            }
-            End::Error => {
-                let error = record.error.unwrap_or((0, "error".to_owned(), "a `?` ended the cell".to_owned()));
-                told::question(&notebook, number, code, &ready.file, &error)
-            }
-            End::Panic => {
-                let known = record.panic.unwrap_or_else(|| Panic {
-                    message: record.caught.unwrap_or_else(|| "the cell panicked".to_owned()),
-                    place: record.printed_place.unwrap_or_default(),
-                    ..Panic::default()
-                });
-                told::panic(&notebook, number, &known)
-            }
-            End::Misfit => {
-                Failure::new("error", "a variable is not of the type that the kernel took it for; nothing was run")
-            }
-            End::NotLoaded(why) => Failure::new("error", format!("the compiled cell cannot be loaded: {why}")),
-        };
+        lost.extend(notebook.settle_failure(number, code, &there));
+        let mut failure = failure(&notebook, number, code, ready, end, record);
         failure.traceback.extend(lost);
         Err(vec![failure])
     }
@@ -108,6 +73,63 @@ impl Session {
         let why = panic.map(|message| format!(" ({message})")).unwrap_or_default();
         lock(&self.notebook).lose_variables("was lost when the process of the cells ended");
         Failure::new("ProcessEnded", format!("the process that runs the cells ended: {how}{why}"))
+    }
+}
+
+impl Notebook {
+    /// Notes which variables are gone after a cell that went well, where these are there; returns the lines about those
+    /// of which the learner would not expect it.
+    fn settle_success(&mut self, number: usize, code: &Code, ready: &Ready, there: &[String]) -> Vec<String> {
+        let cell = self.names[number].clone();
+        for gone in self.forget_all_but(there) {
+            self.gone.insert(gone, format!("was moved by {cell}"));
+        }
+        let missing = self.not_kept(code, there);
+        for gone in &missing {
+            self.gone.insert(gone.clone(), not_kept(ready, gone, &cell));
+        }
+        let borrowed = missing.iter().filter_map(|gone| Some(told::not_kept(gone, borrowed(ready, gone)?)));
+        let nameless = self.nameless(code).into_iter().map(|gone| told::not_kept(&gone, NAMELESS));
+        borrowed.chain(nameless).collect()
+    }
+
+    /// Notes which variables are gone after a cell that failed, where these are there; returns the lines about them.
+    fn settle_failure(&mut self, number: usize, code: &Code, there: &[String]) -> Vec<String> {
+        let (cell, mut lost) = (self.names[number].clone(), Vec::new());
+        for gone in self.forget_all_but(there) {
+            lost.push(told::lost(&gone, "moved by this cell, which failed"));
+            self.gone.insert(gone, format!("was moved by {cell}"));
+        }
+        let missing = self.not_kept(code, there);
+        for gone in &missing {
+            self.gone.insert(gone.clone(), format!("was made by {cell}, which failed"));
+        }
+        if !missing.is_empty() {
+            lost.push(format!("not kept: {} (this cell failed before its end)", told::names(&missing)));
+        }
+        lost
+    }
+}
+
+/// The report of a cell that did not go well.
+fn failure(notebook: &Notebook, number: usize, code: &Code, ready: &Ready, end: End, record: Record) -> Failure {
+    match end {
+        End::Error => {
+            let error = record.error.unwrap_or((0, "error".to_owned(), "a `?` ended the cell".to_owned()));
+            told::question(notebook, number, code, &ready.file, &error)
+        }
+        End::Panic => {
+            let known = record.panic.unwrap_or_else(|| Panic {
+                message: record.caught.unwrap_or_else(|| "the cell panicked".to_owned()),
+                place: record.printed_place.unwrap_or_default(),
+                ..Panic::default()
+            });
+            told::panic(notebook, number, &known)
+        }
+        End::NotLoaded(why) => Failure::new("error", format!("the compiled cell cannot be loaded: {why}")),
+        End::Well | End::Misfit => {
+            Failure::new("error", "a variable is not of the type that the kernel took it for; nothing was run")
+        }
     }
 }
 
